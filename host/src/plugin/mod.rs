@@ -1,0 +1,1 @@
+//! Loading handlers and keeping the host safe from them.

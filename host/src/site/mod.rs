@@ -1,0 +1,1 @@
+//! Keys, users, tickets, relations, addresses and bans of this site.

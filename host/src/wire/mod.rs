@@ -1,0 +1,1 @@
+//! Bytes to authenticated messages and back, without I/O (PROTOCOL 3, appendix A).
