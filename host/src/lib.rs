@@ -7,6 +7,7 @@
 
 pub mod cli;
 pub mod control;
+pub mod crash;
 pub mod ledger;
 pub mod net;
 pub mod plugin;

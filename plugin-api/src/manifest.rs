@@ -47,6 +47,9 @@ pub struct Target {
     /// Actions served on channels that prove nothing about their sender (PROTOCOL 1.5, `R`).
     #[serde(default)]
     pub restricted: Vec<String>,
+    /// Actions for which `Handler::prepare` names signature checks; it is not asked for others.
+    #[serde(default)]
+    pub prepared: Vec<String>,
 }
 
 /// The member of a message that names its relation.
@@ -211,6 +214,7 @@ impl Target {
             relation: None,
             unrelated: Vec::new(),
             restricted: Vec::new(),
+            prepared: Vec::new(),
         }
     }
 
@@ -232,6 +236,13 @@ impl Target {
     #[must_use]
     pub fn unrelated(mut self, actions: &[&str]) -> Self {
         self.unrelated.extend(actions.iter().map(ToString::to_string));
+        self
+    }
+
+    /// The same, with signature checks to be made beforehand for these actions.
+    #[must_use]
+    pub fn prepared(mut self, actions: &[&str]) -> Self {
+        self.prepared.extend(actions.iter().map(ToString::to_string));
         self
     }
 
