@@ -19,6 +19,12 @@ pub fn decode_array<const N: usize>(text: &str) -> Option<[u8; N]> {
     decode(text)?.try_into().ok()
 }
 
+/// Reads strictly into a buffer of the caller's, for secrets; the number of bytes, or `None` where
+/// the text is something else or the buffer too small.
+pub fn decode_into(text: &str, buffer: &mut [u8]) -> Option<usize> {
+    URL_SAFE_NO_PAD.decode_slice(text, buffer).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +45,7 @@ mod tests {
         assert_eq!(decode_array::<32>(&text), Some([7; 32]));
         assert_eq!(decode_array::<31>(&text), None);
         assert_eq!(decode_array::<64>(&text), None);
+        assert_eq!(decode_into(&text, &mut [0; 32]), Some(32));
+        assert_eq!(decode_into(&text, &mut [0; 31]), None);
     }
 }

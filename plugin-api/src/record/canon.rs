@@ -224,6 +224,22 @@ pub(crate) mod tests {
         assert_eq!(hash(&json!({})).unwrap(), hash_text("{}"));
     }
 
+    #[test]
+    fn the_canonical_strings_and_hashes_of_the_vectors_come_out() {
+        use crate::record::vectors::{text, vectors};
+        for name in ["tally", "chit", "lift", "lift_chit"] {
+            let string = canonical(&vectors()[name]).unwrap();
+            assert_eq!(string, text(&format!("{name}_canon")));
+            assert_eq!(hash_text(&string), text(&format!("{name}_hash")));
+        }
+        assert_eq!(canonical(&vectors()["pledge"]).unwrap(), text("pledge_canon"));
+        for name in ["link", "link2"] {
+            let string = text(&format!("{name}_canon"));
+            assert_eq!(hash_text(string), text(&format!("{name}_hash")));
+            assert_eq!(canon(string), string);
+        }
+    }
+
     fn numbers() -> impl Strategy<Value = Value> {
         prop_oneof![
             (-MAX_INTEGER..=MAX_INTEGER).prop_map(Value::from),
