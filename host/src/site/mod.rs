@@ -1,1 +1,13 @@
 //! Keys, users, tickets, relations, addresses and bans of this site.
+//!
+//! [`home`] is the folder that holds all of it, [`config`] the file in it that people edit. What the
+//! site knows about its users and peers lives in tables of the store, reached through [`rows`]; the
+//! two parts that are asked at every connection, [`relations`] and [`bans`], are kept in memory too.
+
+pub mod config;
+pub mod endpoint;
+pub mod home;
+pub mod limits;
+pub mod rows;
+
+mod toml_reader;
