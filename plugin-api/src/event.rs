@@ -84,6 +84,16 @@ impl Message {
             crate::Fault::refused(format!("{}/{}: object does not fit: {error}", self.target, self.action))
         })
     }
+
+    /// A message back to the sender, from the user it was sent to, with the same target; see
+    /// `Outgoing::new` for the defaults.
+    ///
+    /// # Errors
+    /// `Failed` where the object cannot be expressed.
+    pub fn reply(&self, action: &str, object: &impl Serialize) -> Result<crate::services::Outgoing, crate::Fault> {
+        let user = self.to.cuid.clone().unwrap_or_default();
+        crate::services::Outgoing::new(self.from.clone(), user, &self.target, action, object)
+    }
 }
 
 /// A command: from the operator, or from another plugin through `Context::invoke`.

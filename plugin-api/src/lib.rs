@@ -8,8 +8,13 @@
 //! Handlers are synchronous and deterministic: time, randomness, keys and other plugins are
 //! reached through the context only.
 
+pub mod abi;
+pub mod abi_adapt;
+pub mod abi_host;
+pub mod abi_plugin;
 pub mod context;
 pub mod event;
+pub mod export;
 pub mod fault;
 pub mod handler;
 pub mod manifest;
@@ -25,7 +30,8 @@ pub use manifest::{Argument, ArgumentKind, CommandSpec, Manifest, Target};
 /// What a plugin's source file usually needs.
 pub mod prelude {
     pub use crate::context::{Context, Scan};
-    pub use crate::event::{Command, Delivery, Fate, Life, Message, Timer};
+    pub use crate::event::{Command, Delivery, Event, Fate, Life, Message, Timer};
+    pub use crate::export_plugin;
     pub use crate::fault::Fault;
     pub use crate::handler::Handler;
     pub use crate::manifest::{Argument, ArgumentKind, CommandSpec, Manifest, Target};
