@@ -10,6 +10,7 @@ pub mod control;
 pub mod crash;
 pub mod ledger;
 pub mod net;
+pub mod node;
 pub mod plugin;
 pub mod site;
 pub mod store;

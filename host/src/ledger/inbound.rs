@@ -4,9 +4,9 @@
 //! lowest that has no receipt. So an id at or below the highest one applied has been applied before,
 //! unless it is among those held back (their plugin did not serve).
 
-use super::input::Receipt;
 use super::limits::HELD_MIDS;
 use crate::store::{StoreError, Transaction};
+use crate::wire::ext::Receipt;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use tallyho_plugin::record::AgentId;

@@ -2,19 +2,11 @@
 
 use super::outbox::OutboxRow;
 use crate::site::relations::RelationChange;
+use crate::wire::ext::Receipt;
 use serde_json::Value;
 use std::sync::Arc;
 use tallyho_plugin::record::{AgentId, Timestamp};
 use tallyho_plugin::{Fate, Fault, Life, Message};
-
-/// Messages that a host has committed (PROTOCOL A.4).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Receipt {
-    /// All up to this id.
-    pub upto: u64,
-    /// And these, above it.
-    pub also: Vec<u64>,
-}
 
 /// Something that happens.
 #[derive(Debug, Clone)]

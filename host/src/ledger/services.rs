@@ -308,7 +308,7 @@ impl Services for EventServices<'_> {
     fn verify(&mut self, check: &Check) -> bool {
         match self.checked.get(check) {
             Some(stands) => *stands,
-            None => tallyho_plugin::record::keys::verify(check),
+            None => tallyho_plugin::record::signing::verify(check),
         }
     }
 

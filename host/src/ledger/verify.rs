@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use tallyho_plugin::Event;
-use tallyho_plugin::record::keys::verify;
+use tallyho_plugin::record::signing::verify;
 use tallyho_plugin::services::Check;
 
 /// Checks made, with what came of each.

@@ -1,7 +1,7 @@
 //! The side that is called: from `accept` to an open channel, or to silence (PROTOCOL 2.4, 2.5, A.3).
 
 use super::Net;
-use super::channel::{Channel, Extensions, Role};
+use super::channel::{Channel, Role};
 use super::channels::Place;
 use super::connection::Connection;
 use super::handshake_io::{DEADLINE, HandshakeError, packet};
@@ -9,16 +9,15 @@ use super::receive::Received;
 use crate::crash::crash_point;
 use crate::ledger::input::{Input, Outcome};
 use crate::ledger::queue::Tell;
-use crate::wire::envelope::{Authenticated, Envelope};
+use crate::wire::envelope::{Envelope, authenticate};
 use crate::wire::error::WireError;
-use crate::wire::ext;
+use crate::wire::ext::Extensions;
 use crate::wire::frame::{FrameReader, Kind};
 use crate::wire::handshake::{KnownOffered, Listening, Opening, PublicOffered, TicketOffered, opening_ephemeral};
 use crate::wire::transport::Open;
 use async_std::future::timeout;
 use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
-use futures_lite::StreamExt;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -63,10 +62,9 @@ impl Refusal {
 
 /// Takes connections until the site stops.
 pub async fn listen(net: Arc<Net>, listener: TcpListener) {
-    let mut incoming = listener.incoming();
-    while let Some(stream) = incoming.next().await {
-        let stream = match stream {
-            Ok(stream) => stream,
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
             // Out of file descriptors, or the caller is gone already: others must not be starved.
             Err(error) => {
                 log::warn!("a connection could not be accepted: {error}");
@@ -74,7 +72,6 @@ pub async fn listen(net: Arc<Net>, listener: TcpListener) {
                 continue;
             }
         };
-        let Ok(address) = stream.peer_addr() else { continue };
         if net.banned(address.ip()) {
             continue;
         }
@@ -174,11 +171,11 @@ async fn ticket(net: &Arc<Net>, offered: TicketOffered) -> Result<Answer, Refusa
     if !offered.proves(&agent) {
         return Err(Refusal::Ticket("from.agent is not the connecting key".to_owned()));
     }
-    let envelope = Authenticated::check(envelope, &agent, &net.own().agent)?.into_inner();
+    let envelope = authenticate(envelope, &agent, &net.own().agent)?.into_inner();
     if (envelope.target.as_str(), envelope.action.as_str()) != ("tally", "ticket") || envelope.ticket.is_none() {
         return Err(Refusal::Ticket("an I packet carries tally/ticket".to_owned()));
     }
-    let (extensions, answer) = net.agree(&agent, &envelope.ext);
+    let (extensions, answer) = net.agree(&agent, Extensions::offered(&envelope));
     let inbound = net.inbound(envelope, None, false).map_err(Refusal::Ticket)?;
     let (tell, told) = async_std::channel::bounded(1);
     let tell: Tell = Box::new(move |outcome| drop(tell.try_send(outcome)));
@@ -202,7 +199,7 @@ fn known(net: &Net, offered: KnownOffered) -> Result<Answer, Refusal> {
         [] => None,
         payload => Some(Envelope::parse(payload)?),
     };
-    let offer = envelope.as_ref().map_or(&[][..], |envelope| &envelope.ext);
+    let offer = envelope.as_ref().map_or(Extensions::NONE, Extensions::offered);
     let (extensions, answer) = net.agree(&agent, offer);
     let (first, open) = offered.accept(&answer)?;
     let received = envelope.map_or(First::Nothing, |envelope| First::Message(agent.clone(), Box::new(envelope)));
@@ -216,16 +213,14 @@ fn public(net: &Net, offered: PublicOffered, address: SocketAddr) -> Result<Answ
     let payload = offered.payload().to_vec();
     let (first, open) = offered.accept(&[])?;
     let received = if payload.is_empty() { First::Nothing } else { First::Public(payload) };
-    Ok(Answer { open, agent: None, extensions: Extensions::default(), first, received })
+    Ok(Answer { open, agent: None, extensions: Extensions::NONE, first, received })
 }
 
-/// What an opening message offers that this host knows too, and the answer that says so.
 impl Net {
-    fn agree(&self, agent: &AgentId, offered: &[String]) -> (Extensions, Vec<u8>) {
-        if self.addresses().is_reference(agent) {
-            return (Extensions::default(), Vec::new());
-        }
-        let agreed = ext::agree(offered);
-        (Extensions { cbor: agreed.cbor, receipt: agreed.receipt }, agreed.answer())
+    /// What an opening message offers that this host uses too, and the answer that says so.
+    fn agree(&self, agent: &AgentId, offered: Extensions) -> (Extensions, Vec<u8>) {
+        let own = if self.addresses().is_reference(agent) { Extensions::NONE } else { Extensions::ALL };
+        let agreed = offered.and(own);
+        (agreed, agreed.answer())
     }
 }

@@ -1,23 +1,14 @@
 //! An open channel as the rest of the host sees it: something to hand messages to.
 
 use super::courier::ChannelId;
-use crate::ledger::input::Receipt;
 use crate::ledger::outbox::OutboxRow;
+use crate::wire::ext::{Extensions, Receipt};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use tallyho_plugin::record::{AgentId, Timestamp};
-
-/// What each side of a channel may use (PROTOCOL A.4).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Extensions {
-    /// Messages travel as CBOR.
-    pub cbor: bool,
-    /// Messages carry ids and are acknowledged.
-    pub receipt: bool,
-}
 
 /// Which side opened the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

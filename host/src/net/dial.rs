@@ -1,13 +1,14 @@
 //! The side that calls.
 
 use super::Net;
-use super::channel::{Channel, Extensions, Role};
+use super::channel::{Channel, Role};
 use super::connection::Connection;
 use super::handshake_io::{DEADLINE, HandshakeError, packet};
 use crate::crash::crash_point;
 use crate::ledger::outbox::OutboxRow;
+use crate::site::books::Place;
 use crate::wire::error::WireError;
-use crate::wire::ext;
+use crate::wire::ext::Extensions;
 use crate::wire::frame::FrameReader;
 use crate::wire::handshake::{AwaitingA, dial_known, dial_ticket};
 use crate::wire::limits::MAX_OPENING_MESSAGE;
@@ -83,7 +84,7 @@ async fn call(
     wrote: &mut bool,
 ) -> Result<Answered, DialError> {
     let agent = &to.agent;
-    let (host, port) = net.addresses().find(to).ok_or_else(|| DialError::NoAddress(agent.0.clone()))?;
+    let Place { host, port } = net.addresses().find(to).ok_or_else(|| DialError::NoAddress(agent.0.clone()))?;
     let place = format!("{host}:{port}");
     let reference = net.addresses().is_reference(agent);
     let (packet_bytes, awaiting, carried) = opening(net, to, mid, row, attempt, reference)?;
@@ -109,8 +110,7 @@ async fn call(
     if reference {
         open.settle(KeyOrder::Exchanged);
     }
-    let agreed = ext::agreed(&answer);
-    let extensions = Extensions { cbor: agreed.cbor, receipt: agreed.receipt };
+    let extensions = offer(reference).in_force(&answer);
     Ok(Answered { stream, address, open, reader, extensions, carried })
 }
 
@@ -125,11 +125,9 @@ fn opening(
     reference: bool,
 ) -> Result<(Vec<u8>, AwaitingA, bool), DialError> {
     let mut envelope = net.envelope(row, attempt);
-    if !reference {
-        envelope.ext = ext::offer();
-        // A ticket's answer is `A` itself.
-        envelope.mid = Some(mid).filter(|_| row.message.ticket.is_none());
-    }
+    envelope.ext = offer(reference).names();
+    // A ticket's answer is `A` itself.
+    envelope.mid = Some(mid).filter(|_| !reference && row.message.ticket.is_none());
     let mut payload = Vec::new();
     envelope.encode_json(&mut payload)?;
     if row.message.ticket.is_some() {
@@ -145,4 +143,9 @@ fn opening(
     }
     let (bytes, awaiting) = dial_known(net.identity(), &to.agent, &payload)?;
     Ok((bytes, awaiting, carried))
+}
+
+/// What this host can do beyond the protocol; a reference peer is not bothered with it.
+fn offer(reference: bool) -> Extensions {
+    if reference { Extensions::NONE } else { Extensions::ALL }
 }

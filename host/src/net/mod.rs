@@ -18,13 +18,12 @@ use crate::ledger::outbox::OutboxRow;
 use crate::ledger::queue::Tell;
 use crate::ledger::thread::Clock;
 use crate::ledger::{Ledger, Outside};
-use crate::site::addresses::AddressBook;
+use crate::site::books::{AddressBook, UserBook};
 use crate::site::bans::Bans;
 use crate::site::relations::RelationRegistry;
-use crate::site::users::UserBook;
 use crate::wire::envelope::Envelope;
 use crate::wire::error::WireError;
-use crate::wire::ext;
+use crate::wire::ext::{self, Extensions};
 use crate::wire::handshake::ReplayMemory;
 use crate::wire::keys::Identity;
 use async_std::net::TcpListener;
@@ -36,6 +35,7 @@ use courier::{ChannelId, Courier, Order};
 use limits::{DIALS, PUBLIC_PER_MINUTE};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
@@ -63,6 +63,7 @@ pub struct Net {
     parts: NetParts,
     this: Weak<Net>,
     ledger: OnceLock<Arc<Ledger>>,
+    online: AtomicBool,
     channels: Arc<Channels>,
     courier: Mutex<Courier>,
     bans: Mutex<Bans>,
@@ -84,6 +85,7 @@ impl Net {
             parts,
             this: Weak::clone(this),
             ledger: OnceLock::new(),
+            online: AtomicBool::new(false),
             courier: Mutex::new(Courier::new(seed)),
             bans: Mutex::new(Bans::new()),
             replay: Mutex::new(ReplayMemory::new()),
@@ -93,8 +95,10 @@ impl Net {
         })
     }
 
-    /// Begins to serve: takes connections, if there is a listener, and delivers the outbox.
-    pub fn serve(self: &Arc<Self>, ledger: Arc<Ledger>, listener: Option<TcpListener>) {
+    /// Begins to serve: takes connections, if there is a listener; calls others and delivers the
+    /// outbox, if `online`.
+    pub fn serve(self: &Arc<Self>, ledger: Arc<Ledger>, listener: Option<TcpListener>, online: bool) {
+        self.online.store(online, Ordering::Relaxed);
         assert!(self.ledger.set(ledger).is_ok(), "a network serves one ledger");
         if let Some(listener) = listener {
             task::spawn(accept::listen(Arc::clone(self), listener));
@@ -111,7 +115,8 @@ impl Net {
 
     /// The ledger; there is one from [`Net::serve`] on, before any connection.
     pub(crate) fn ledger(&self) -> &Arc<Ledger> {
-        self.ledger.get().expect("connections are taken only once there is a ledger")
+        // The ledger may speak before `serve` has been told of it: a moment at start.
+        self.ledger.wait()
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -258,6 +263,8 @@ impl Net {
                     self.ledger().report(Input::Delivery { agent, mid, fate, receipts });
                 }
                 Order::Refill { agent, after } => self.refill(agent, after),
+                // Without network every dial waits for the next start.
+                Order::Dial { .. } if !self.online.load(Ordering::Relaxed) => {}
                 Order::Dial { to, mid, row, attempt } => {
                     let Some(net) = self.this.upgrade() else { return };
                     let (begin, done) = self.dials.clone();
@@ -289,36 +296,23 @@ impl Net {
     /// A row as it goes over the wire.
     pub(crate) fn envelope(&self, row: &OutboxRow, attempt: u32) -> Envelope {
         let message = &row.message;
+        let from = Some(message.from.clone()).filter(|cuid| !cuid.is_empty());
+        let from = Chad { cuid: from, ..self.own().clone() };
         Envelope {
-            target: message.target.clone(),
-            action: message.action.clone(),
-            to: message.to.clone(),
-            from: Chad { cuid: Some(message.from.clone()).filter(|cuid| !cuid.is_empty()), ..self.own().clone() },
             object: Some(message.object.clone()).filter(|object| !object.is_empty()),
             tally: message.tally.clone(),
             ticket: message.ticket.clone(),
             attempt: Some(u64::from(attempt)),
             last: Some(self.now().to_string()),
-            ext: Vec::new(),
-            mid: None,
+            ..Envelope::new(&message.target, &message.action, message.to.clone(), from)
         }
     }
 
     /// A message that only offers extensions.
     pub(crate) fn greeting(&self, to: &Chad) -> Envelope {
-        Envelope {
-            target: ext::HOST.to_owned(),
-            action: "open".to_owned(),
-            to: Chad { cuid: None, ..to.clone() },
-            from: self.own().clone(),
-            object: None,
-            tally: None,
-            ticket: None,
-            attempt: None,
-            last: None,
-            ext: ext::offer(),
-            mid: None,
-        }
+        let to = Chad { cuid: None, ..to.clone() };
+        let ext = Extensions::ALL.names();
+        Envelope { ext, ..Envelope::new(ext::HOST, "open", to, self.own().clone()) }
     }
 
     /// Something to be sent, as this channel wants it.
@@ -331,21 +325,11 @@ impl Net {
             }
             Out::Receipt(receipt) => {
                 let agent = channel.agent.clone().unwrap_or_else(|| self.own().agent.clone());
-                let to = Chad { cuid: None, agent, host: None, port: None };
-                let receipt = ext::Receipt { upto: receipt.upto, also: receipt.also.clone() };
-                Envelope {
-                    action: ext::RECEIPT.to_owned(),
-                    object: Some(receipt.object()),
-                    ext: Vec::new(),
-                    ..self.greeting(&to)
-                }
+                receipt.message(Chad { cuid: None, agent, host: None, port: None }, self.own().clone())
             }
         };
         let mut message = Vec::new();
-        match channel.extensions.cbor {
-            true => envelope.encode_cbor(&mut message)?,
-            false => envelope.encode_json(&mut message)?,
-        }
+        envelope.encode(channel.extensions.encoding(), &mut message)?;
         Ok(message)
     }
 }
@@ -361,12 +345,12 @@ impl Connection {
 }
 
 /// Gives the ledger's commits to the network.
-pub struct ToNet(pub Weak<Net>, std::sync::atomic::AtomicBool);
+pub struct ToNet(pub Weak<Net>, AtomicBool);
 
 impl ToNet {
     /// For this network.
     pub fn new(net: &Arc<Net>) -> Self {
-        ToNet(Arc::downgrade(net), std::sync::atomic::AtomicBool::new(false))
+        ToNet(Arc::downgrade(net), AtomicBool::new(false))
     }
 }
 
@@ -374,7 +358,7 @@ impl Outside for ToNet {
     fn released(&self, released: Released) {
         let Some(net) = self.0.upgrade() else { return };
         // What is released first was found in the store: it may have been sent before a crash.
-        let fresh = self.1.swap(true, std::sync::atomic::Ordering::Relaxed);
+        let fresh = self.1.swap(true, Ordering::Relaxed);
         for (agent, host, port) in &released.learnt {
             net.addresses().set(agent, host, *port);
         }

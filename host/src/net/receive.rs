@@ -2,11 +2,11 @@
 
 use super::Net;
 use super::channel::Channel;
-use crate::ledger::input::{Inbound, Input, Receipt};
+use crate::ledger::input::{Inbound, Input};
 use crate::ledger::queue::Tell;
 use crate::ledger::router::route;
-use crate::wire::envelope::{Authenticated, Envelope, Unproven};
-use crate::wire::ext;
+use crate::wire::envelope::{Envelope, authenticate, unproven};
+use crate::wire::ext::{self, Receipt};
 use tallyho_plugin::Message;
 use tallyho_plugin::record::AgentId;
 
@@ -35,7 +35,7 @@ impl Net {
 
     /// A message whose channel has proven an agent.
     pub(super) fn authenticated(&self, channel: &Channel, agent: &AgentId, envelope: Envelope) -> Received {
-        let envelope = match Authenticated::check(envelope, agent, &self.own().agent) {
+        let envelope = match authenticate(envelope, agent, &self.own().agent) {
             Ok(envelope) => envelope.into_inner(),
             Err(error) => return self.drop_message(channel, &error.to_string()),
         };
@@ -68,7 +68,7 @@ impl Net {
         if !self.public_request(channel.address.ip()) {
             return Received::Close("too many public requests");
         }
-        let envelope = match Unproven::check(envelope, &self.own().agent) {
+        let envelope = match unproven(envelope, &self.own().agent) {
             Ok(envelope) => envelope.into_inner(),
             Err(_) => return Received::Close("not for this site"),
         };
@@ -95,13 +95,9 @@ impl Net {
     }
 
     fn host_message(&self, agent: &AgentId, channel: &Channel, envelope: &Envelope) -> Received {
-        if envelope.action == ext::RECEIPT && channel.extensions.receipt {
-            let object = envelope.object.as_deref().unwrap_or_default();
-            return match ext::Receipt::from_object(object) {
-                Ok(ext::Receipt { upto, also }) => {
-                    let receipt = Receipt { upto, also };
-                    Received::Inputs(vec![(Input::Receipt { agent: agent.clone(), receipt }, None)])
-                }
+        if Receipt::is_one(envelope) && channel.extensions.receipt {
+            return match Receipt::read(envelope) {
+                Ok(receipt) => Received::Inputs(vec![(Input::Receipt { agent: agent.clone(), receipt }, None)]),
                 Err(error) => self.drop_message(channel, &format!("host/receipt: {error}")),
             };
         }

@@ -1,0 +1,103 @@
+//! The site as its operator reaches it.
+
+use super::host::answer;
+use super::{Node, manifest, views};
+use crate::control::Operator;
+use crate::site::users::User;
+use serde_json::{Value, json};
+use std::sync::mpsc::Receiver;
+use tallyho_plugin::context::to_cbor;
+use tallyho_plugin::record::AgentId;
+use tallyho_plugin::record::keys::KeyKind;
+use tallyho_plugin::{Fault, Manifest};
+
+impl Operator for Node {
+    fn manifests(&self) -> Vec<Manifest> {
+        let table = self.ledger.table();
+        let plugins = table.all().into_iter().map(|serving| serving.manifest().clone());
+        std::iter::once(manifest::manifest()).chain(plugins).collect()
+    }
+
+    fn call(&self, plugin: &str, command: &str, argument: &Value) -> Result<Value, Fault> {
+        if plugin != "host" {
+            return answer(&self.ledger.call(plugin, command, to_cbor(argument)?)?);
+        }
+        match command {
+            "status" => views::status(self),
+            "user.add" => self.add_user(argument),
+            "user.list" => views::users(self),
+            "peer.list" => views::peers(self),
+            "peer.set" => self.set_peer(argument),
+            "ban.list" => Ok(views::bans(self)),
+            "ban.clear" => self.clear_ban(argument),
+            "plugin.list" => Ok(views::plugins(self)),
+            _ => Err(Fault::not_found(format!("the host has no command {command}"))),
+        }
+    }
+
+    fn watch(&self, recent: usize) -> Receiver<Value> {
+        let first = match recent {
+            0 => Vec::new(),
+            recent => views::notices(self, recent).unwrap_or_default(),
+        };
+        self.watchers.watch(first)
+    }
+}
+
+fn text<'a>(argument: &'a Value, name: &str) -> Option<&'a str> {
+    argument.get(name).and_then(Value::as_str)
+}
+
+fn required<'a>(argument: &'a Value, name: &str, example: &str) -> Result<&'a str, Fault> {
+    text(argument, name).ok_or_else(|| Fault::usage(format!("{name} is missing")).fix(format!("for example {example}")))
+}
+
+impl Node {
+    /// The key is made, and durable in its file, before the account is: a crash between the two leaves
+    /// a key without account, which the next `user add` of that name takes.
+    fn add_user(&self, argument: &Value) -> Result<Value, Fault> {
+        let cuid = required(argument, "cuid", "alice")?;
+        let name = text(argument, "name").unwrap_or(cuid);
+        let now = self.net.now();
+        if self.net.users().knows(cuid) {
+            return Err(Fault::refused(format!("user {cuid} lives here already")).fix("see `tallyho user list`"));
+        }
+        let usage = |error: &dyn std::fmt::Display| Fault::usage(error.to_string());
+        let user = match argument.get("public").filter(|public| !public.is_null()) {
+            Some(public) => User::elsewhere(cuid, name, public, now).map_err(|error| usage(&error))?,
+            None => {
+                let kind = match text(argument, "key") {
+                    Some("ed25519") => KeyKind::Ed25519,
+                    None | Some("p521") => KeyKind::P521,
+                    Some(other) => return Err(Fault::usage(format!("key: {other} is neither p521 nor ed25519"))),
+                };
+                User::check(cuid, name).map_err(|error| usage(&error))?;
+                let made = self.key_folder.user_or_new(cuid, kind);
+                let (key, _) = made.map_err(|error| Fault::host(error.to_string()))?;
+                let user = User::here(cuid, name, &key, now).map_err(|error| usage(&error))?;
+                self.keys.add(cuid, key);
+                user
+            }
+        };
+        answer(&self.ledger.call("host", "user.put", to_cbor(&user)?)?)
+    }
+
+    fn set_peer(&self, argument: &Value) -> Result<Value, Fault> {
+        let agent = required(argument, "agent", "c0rNdSQWCuNySKumc-ht5ZRPKu5M7GqegBFu-jhzlrg")?;
+        let agent = AgentId::new(agent).map_err(|error| Fault::usage(error.to_string()))?;
+        let known = views::address(self, &agent)?;
+        let set = known.changed(agent, argument).map_err(|error| Fault::usage(error.to_string()))?;
+        let shown = answer(&self.ledger.call("host", "peer.put", to_cbor(&set)?)?)?;
+        set.enter(&self.addresses);
+        Ok(shown)
+    }
+
+    fn clear_ban(&self, argument: &Value) -> Result<Value, Fault> {
+        let address = required(argument, "addr", "192.0.2.1")?;
+        let now = self.net.now();
+        match self.net.bans().clear(address, now) {
+            Ok(cleared) => Ok(json!({ "addr": address, "cleared": cleared })),
+            Err(error) => Err(Fault::usage(format!("addr: {error}"))),
+        }
+    }
+}
