@@ -102,11 +102,8 @@ impl Bans {
         if !self.networks.contains_key(&network) {
             self.make_room(now);
         }
-        let struck = self.networks.entry(network).or_insert(Struck {
-            times: [now; STRIKES],
-            count: 0,
-            banned_until: None,
-        });
+        let struck =
+            self.networks.entry(network).or_insert(Struck { times: [now; STRIKES], count: 0, banned_until: None });
         if struck.count == STRIKES {
             struck.times.rotate_left(1);
             struck.count -= 1;

@@ -329,7 +329,7 @@ fn read_compat<'i>(document: &mut Document<'i>, section: Section<'i>) -> BTreeMa
     let mut marks = BTreeMap::new();
     let place = section.place();
     for (agent, at, value) in section.entries() {
-        match (parse_agent(&agent), value.as_str().and_then(Compat::from_word)) {
+        match (AgentId::parse(&agent).ok(), value.as_str().and_then(Compat::from_word)) {
             (Some(agent), Some(mark)) => {
                 marks.insert(agent, mark);
             }
@@ -363,12 +363,6 @@ fn is_plugin_name(name: &str) -> bool {
 fn each_line(path: &Path, problems: &[Problem]) -> impl fmt::Display {
     let lines = problems.iter().map(|problem| format!("{}: {problem}", path.display()));
     lines.collect::<Vec<_>>().join("\n")
-}
-
-fn parse_agent(text: &str) -> Option<AgentId> {
-    use base64::Engine;
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok()?;
-    (bytes.len() == 32).then(|| AgentId(text.to_owned()))
 }
 
 #[cfg(test)]

@@ -4,10 +4,16 @@
 //! site knows about its users and peers lives in tables of the store, reached through [`rows`]; the
 //! two parts that are asked at every connection, [`relations`] and [`bans`], are kept in memory too.
 
+pub mod bans;
 pub mod config;
 pub mod endpoint;
 pub mod home;
+pub mod keys;
+pub mod keys_export;
 pub mod limits;
+pub mod passphrase;
+pub mod qr;
+pub mod relations;
 pub mod rows;
 
 mod toml_reader;

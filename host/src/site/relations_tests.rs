@@ -156,7 +156,8 @@ fn ten_thousand_agents_and_ten_thousand_relations_with_one_are_found() {
 
 /// A grant or an end of one of few relations, so that sequences meet themselves.
 fn change() -> impl Strategy<Value = (bool, Granted)> {
-    let letters = ("[ab]", "[ab]", "[ab]", "[ab]", 'a'..'c', proptest::option::of(-5_i64..5));
+    let letters =
+        ("[ab]", "[ab]", "[ab]", "[ab]", proptest::sample::select(vec!['a', 'b']), proptest::option::of(-5_i64..5));
     (any::<bool>(), letters).prop_map(|(grant, (plugin, user, subject, partner, letter, until))| {
         let until = until.map(|offset| NOW.plus(offset));
         (grant, granted(&plugin, Relation { until, ..relation(&user, &subject, &partner, letter) }))
