@@ -12,11 +12,11 @@ use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
 use crate::site::relations::RelationRegistry;
-use crate::site::{addresses, tickets};
+use crate::site::addresses;
+use crate::site::tickets::{self, Presentation};
 use crate::store::{Store, StoreError, Transaction};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
-use tallyho_plugin::event::Presented;
 use tallyho_plugin::record::{AgentId, Timestamp};
 use tallyho_plugin::services::Keep;
 use tallyho_plugin::{Command, Delivery, Event, Fate, Fault, FaultKind, Life, Message, Timer};
@@ -234,7 +234,7 @@ impl Batch<'_> {
             Input::Command { plugin, name, argument } => {
                 let body = argument.clone();
                 let event = Event::Command(Command { name: name.clone(), caller: None, body });
-                self.event(plugin, &event, checked, |_| Ok(()))
+                self.event(plugin, &event, checked, |_| Ok(None))
             }
             Input::Delivery { agent, mid, fate, receipts } => self.delivery(agent, *mid, fate, *receipts),
             Input::Receipt { agent, receipt } => {
@@ -244,7 +244,7 @@ impl Batch<'_> {
             }
             Input::Local { mid } => self.local(*mid),
             Input::Timer { plugin, key, due } => self.timer(plugin, key, *due),
-            Input::Life { plugin, life } => self.event(plugin, &Event::Life(life.clone()), checked, |_| Ok(())),
+            Input::Life { plugin, life } => self.event(plugin, &Event::Life(life.clone()), checked, |_| Ok(None)),
             Input::Learn { agent, host, port } => {
                 let now = self.now;
                 let mut buffer = Buffer::new(&mut *self.transaction);
@@ -267,25 +267,29 @@ impl Batch<'_> {
         Ok(value)
     }
 
-    /// Gives one event to one plugin. `along` changes host rows that belong to the event; they are
-    /// kept only where it succeeds.
+    /// Gives one event to one plugin. `along` changes host rows that belong to the event, or says why
+    /// it must not succeed after all; they are kept only where it does.
     fn event(
         &mut self,
         plugin: &str,
         event: &Event,
         checked: &Checked,
-        along: impl FnOnce(&mut Buffer<'_>) -> Result<(), StoreError>,
+        along: impl FnOnce(&mut Buffer<'_>) -> Result<Option<Fault>, StoreError>,
     ) -> Result<Outcome, StoreError> {
         let seed = (self.seeds)();
         let buffer = Buffer::new(&mut *self.transaction);
         let mut services = EventServices::new(buffer, self.table, self.host, checked, self.now, seed);
-        let result = services.run(plugin, event);
+        let mut result = services.run(plugin, event);
         let EventServices { mut buffer, released, broken, metrics, .. } = services;
         if let Some(error) = broken {
             return Err(error);
         }
         if result.is_ok() {
-            along(&mut buffer)?;
+            if let Some(fault) = along(&mut buffer)? {
+                result = Err(fault);
+            }
+        }
+        if result.is_ok() {
             buffer.keep()?;
             self.released.append(released);
             for (plugin, name, add) in metrics {
@@ -362,27 +366,39 @@ impl Batch<'_> {
     ) -> Result<Outcome, StoreError> {
         let Some(ticket) = ticket else {
             let event = Event::Message(message.clone());
-            let outcome = self.event(plugin, &event, checked, |_| Ok(()))?;
+            let outcome = self.event(plugin, &event, checked, |_| Ok(None))?;
             self.set_aside(plugin, message, &outcome)?;
             return Ok(outcome);
         };
         let now = self.now;
-        let presented = tickets::present(&mut Buffer::new(&mut *self.transaction), plugin, message, ticket, now)?;
-        let valid = match presented {
+        let presentation = Presentation {
+            target: &message.target,
+            action: &message.action,
+            to: &message.to,
+            from: &message.from,
+            ticket,
+        };
+        let (own, proven) = (self.host.agent(), &message.from.agent);
+        let mut buffer = Buffer::new(&mut *self.transaction);
+        let refused = |why: String| Ok(Outcome::Fault(Fault::refused(why).code("ticket")));
+        let valid = match tickets::present(&mut buffer, own, proven, &presentation, now)? {
             Ok(valid) => valid,
-            Err(refusal) => return Ok(Outcome::Fault(Fault::refused(refusal.to_string()).code("ticket"))),
+            Err(refusal) => return refused(refusal.to_string()),
         };
-        let record = valid.record();
-        let presented = Presented {
-            token: record.token.clone(),
-            user: record.user.clone(),
-            subject: record.subject.clone(),
-            reuse: record.reuse,
-            repeat: valid.is_repeat(),
-            cert: valid.cert().clone(),
+        if valid.plugin() != plugin {
+            return refused("the token is another plugin's".to_owned());
+        }
+        let event = Event::Message(Message { ticket: Some(valid.presented()), ..message.clone() });
+        let outcome = self.event(plugin, &event, checked, |buffer| match valid.consume(buffer, now) {
+            Ok(()) => Ok(None),
+            // Not another process, since this is one transaction: the handler itself has changed it.
+            Err(StoreError::Conflict) => Ok(Some(Fault::failed("the handler has changed the ticket it was given"))),
+            Err(error) => Err(error),
+        })?;
+        let outcome = match outcome {
+            Outcome::Fault(fault) if fault.kind == FaultKind::Refused => Outcome::Fault(fault.code("ticket")),
+            other => other,
         };
-        let event = Event::Message(Message { ticket: Some(presented), ..message.clone() });
-        let outcome = self.event(plugin, &event, checked, |buffer| tickets::consume(buffer, valid, now))?;
         self.set_aside(plugin, message, &outcome)?;
         Ok(outcome)
     }
@@ -408,7 +424,7 @@ impl Batch<'_> {
         }
         buffer.keep()?;
         let event = Event::Timer(Timer { key: key.to_owned(), due });
-        let outcome = self.event(plugin, &event, &Checked::new(), |_| Ok(()))?;
+        let outcome = self.event(plugin, &event, &Checked::new(), |_| Ok(None))?;
         if matches!(outcome, Outcome::Fault(_)) {
             let later = self.now.plus(TIMER_RETRY_MS);
             let mut buffer = Buffer::new(&mut *self.transaction);
@@ -434,7 +450,7 @@ impl Batch<'_> {
         let terminal = matches!(fate, Fate::Accepted | Fate::Refused | Fate::Stalled { .. });
         if row.message.report || terminal {
             let delivery = Delivery { key: row.message.key, to: agent.clone(), fate: fate.clone() };
-            return self.event(&row.plugin, &Event::Delivery(delivery), &Checked::new(), |_| Ok(()));
+            return self.event(&row.plugin, &Event::Delivery(delivery), &Checked::new(), |_| Ok(None));
         }
         Ok(Outcome::Done(Vec::new()))
     }
@@ -449,7 +465,7 @@ impl Batch<'_> {
         let outbox::OutboxRow { plugin: sender, message: sent, .. } = row;
         let report = |batch: &mut Self, fate: Fate| {
             let delivery = Delivery { key: sent.key.clone(), to: own.clone(), fate };
-            batch.event(&sender, &Event::Delivery(delivery), &Checked::new(), |_| Ok(()))
+            batch.event(&sender, &Event::Delivery(delivery), &Checked::new(), |_| Ok(None))
         };
         if sent.report && sent.ticket.is_none() {
             report(self, Fate::HandedOver)?;

@@ -355,7 +355,8 @@ impl Services for EventServices<'_> {
         self.room()?;
         let plugin = self.current().to_owned();
         let ended = relations::unrelate(&mut self.buffer, &plugin, user, subject, agent);
-        self.released.relations.extend(ended.map_err(|error| self.store_failed(error))?);
+        let ended = ended.map_err(|error| self.store_failed(error))?;
+        self.released.relations.extend(ended);
         Ok(())
     }
 }

@@ -76,7 +76,8 @@ fn work(inbox: &Mutex<Receiver<Job>>) {
         let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         let checked = catch_unwind(AssertUnwindSafe(|| {
-            let checks = job.plugin.prepare(&job.event);
+            // What the handler does not name is checked when it asks.
+            let checks = job.plugin.prepare(&job.event).unwrap_or_default();
             checks.into_iter().map(|check| { let stands = verify(&check); (check, stands) }).collect()
         }));
         job.slot.fill(checked.unwrap_or_default());

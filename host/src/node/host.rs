@@ -2,16 +2,19 @@
 //! that change its tables. The commands that only look are in [`super::views`].
 
 use crate::ledger::services::{Host, HostCall};
-use crate::site::books::{AddressBook, UserBook};
+use crate::site::endpoint::Endpoint;
 use crate::site::keys::{KeyRing, SignError};
-use crate::site::users::{self, User};
-use crate::site::{addresses, tickets};
+use crate::site::users::{self, Custody, User, UserError};
+use crate::site::addresses;
+use crate::site::limits::TOKEN_BYTES;
+use crate::site::tickets::{self, OrderError};
 use crate::store::StoreError;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tallyho_plugin::context::to_cbor;
+use tallyho_plugin::record::keys::PublicKey;
 use tallyho_plugin::record::ticket::TicketText;
 use tallyho_plugin::record::{AgentId, Chad};
 use tallyho_plugin::services::{TicketOrder, host_command};
@@ -21,12 +24,8 @@ use tallyho_plugin::Fault;
 pub struct SiteHost {
     /// All keys.
     pub keys: Arc<KeyRing>,
-    /// The site's own address, as it is told to others.
-    pub own: Chad,
-    /// Who lives here.
-    pub users: Arc<UserBook>,
-    /// Where agents can be reached.
-    pub addresses: Arc<AddressBook>,
+    /// Where others dial.
+    pub endpoint: Endpoint,
 }
 
 fn arguments<T: DeserializeOwned>(name: &str, argument: &[u8]) -> Result<T, Fault> {
@@ -40,6 +39,19 @@ fn store(error: StoreError) -> Fault {
 #[derive(Deserialize)]
 struct Cuid {
     cuid: String,
+}
+
+/// What `user.put` is given.
+#[derive(Serialize, Deserialize)]
+pub struct NewUser {
+    /// Name at this agent.
+    pub cuid: String,
+    /// Name for people; empty: the cuid.
+    pub name: String,
+    /// The public key, a JWK.
+    pub public: Value,
+    /// Who has the private key.
+    pub custody: Custody,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +76,7 @@ impl Host for SiteHost {
 
     fn sign_user(&self, user: &str, text: &[u8]) -> Result<Vec<u8>, Fault> {
         self.keys.sign_user(user, text).map_err(|error| match error {
-            SignError::NoKey { .. } => Fault::refused(error.to_string())
+            SignError::Elsewhere(_) => Fault::refused(error.to_string())
                 .code("custody")
                 .fix("sign where the key is, and hand the signature in with --signature"),
             other => Fault::failed(other.to_string()),
@@ -73,18 +85,22 @@ impl Host for SiteHost {
 
     fn command(&self, call: &mut HostCall<'_, '_>, name: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {
         match name {
-            host_command::SITE => to_cbor(&json!({ "agent": self.own.agent, "host": self.own.host, "port": self.own.port })),
+            host_command::SITE => {
+                let Endpoint { host, port } = &self.endpoint;
+                to_cbor(&json!({ "agent": self.agent(), "host": host, "port": port }))
+            },
             host_command::USER => {
                 let Cuid { cuid } = arguments(name, argument)?;
                 let user = self.user(call, &cuid)?;
-                let cert = user.certificate(&self.own, call.now).map_err(|error| Fault::failed(error.to_string()))?;
-                to_cbor(&json!({ "cuid": user.cuid, "custody": user.custody, "cert": cert }))
+                let cert = user.certificate(self.agent(), &self.endpoint, call.now);
+                let cert = cert.map_err(|error| Fault::failed(error.to_string()))?;
+                to_cbor(&json!({ "cuid": user.cuid, "custody": user.custody, "cert": cert.value() }))
             }
             host_command::TICKET_ISSUE => self.issue(call, arguments(name, argument)?),
             host_command::TICKET_REVOKE => {
                 let Token { token } = arguments(name, argument)?;
                 let plugin = caller(call)?;
-                match tickets::revoke(call.buffer, &plugin, &token).map_err(store)? {
+                match tickets::revoke(call.buffer, Some(&plugin), &token, call.now).map_err(store)? {
                     true => to_cbor(&json!({})),
                     false => Err(Fault::not_found(format!("no ticket {token}")).fix("see `tallyho ticket list`")),
                 }
@@ -92,14 +108,18 @@ impl Host for SiteHost {
             host_command::TICKET_LIST => {
                 let Subject { subject } = arguments(name, argument)?;
                 let plugin = caller(call)?;
-                let listed = tickets::list(call.buffer, &plugin, subject.as_deref()).map_err(store)?;
+                let listed = tickets::list(call.buffer, Some(&plugin), subject.as_deref()).map_err(store)?;
                 to_cbor(&listed)
             }
             "user.put" if call.caller.is_none() => {
-                let user: User = arguments(name, argument)?;
-                users::put(call.buffer, &user).map_err(store)?;
-                self.users.add(user.cuid.clone());
-                to_cbor(&user.shown())
+                let NewUser { cuid, name: shown, public, custody } = arguments(name, argument)?;
+                let public = PublicKey::from_jwk(&public).map_err(|error| Fault::usage(format!("public: {error}")))?;
+                let added = users::add(call.buffer, &cuid, &shown, &public, custody, call.now);
+                let user = added.map_err(|error| match error {
+                    UserError::Store(error) => store(error),
+                    other => Fault::usage(other.to_string()),
+                })?;
+                to_cbor(&user)
             }
             "peer.put" if call.caller.is_none() => {
                 let peer: addresses::Address = arguments(name, argument)?;
@@ -122,11 +142,15 @@ impl SiteHost {
     fn issue(&self, call: &mut HostCall<'_, '_>, order: TicketOrder) -> Result<Vec<u8>, Fault> {
         let plugin = caller(call)?;
         self.user(call, &order.user)?;
-        let mut random = [0; 32];
+        let mut random = [0; TOKEN_BYTES];
         call.random.fill(&mut random);
-        let issued = tickets::issue(call.buffer, &plugin, &order, &random, call.now).map_err(store)?;
-        let record = issued.map_err(|error| Fault::usage(error.to_string()))?;
-        let chad = Chad { cuid: Some(record.user.clone()), ..self.own.clone() };
+        let issued = tickets::issue(call.buffer, &plugin, &order, random, call.now);
+        let record = issued.map_err(|error| match error {
+            OrderError::Store(error) => store(error),
+            other => Fault::usage(other.to_string()),
+        })?;
+        let Endpoint { host, port } = &self.endpoint;
+        let chad = Chad::user(record.user.as_str(), self.agent().clone()).at(host.as_str(), *port);
         let text = TicketText { token: record.token.clone(), chad, expires: record.expires };
         to_cbor(&json!({
             "token": record.token,

@@ -5,6 +5,7 @@ use super::notices::Watchers;
 use super::{SystemClock, views};
 use crate::control::Operator;
 use crate::control::server::ControlServer;
+use crate::ledger::buffer::Buffer;
 use crate::ledger::core::Parts;
 use crate::ledger::table::Clash;
 use crate::ledger::{Ledger, PluginTable};
@@ -118,7 +119,7 @@ impl Node {
         let (listener, bound) = listen(&config, options)?;
         let place = config.advertised(bound.as_ref().map_or(config.listen.port, |bound| bound.port()));
         let agent = keys.agent_id().clone();
-        let own = Chad { cuid: None, agent, host: Some(place.host), port: Some(place.port) };
+        let own = Chad::agent(agent).at(place.host.as_str(), place.port);
 
         let clock = Arc::new(SystemClock);
         let net = Net::new(
@@ -130,15 +131,15 @@ impl Node {
                 users: Arc::clone(&users),
                 clock: clock.clone(),
                 bounds: Bounds {
-                    connections: config.limits.connections,
-                    per_address: config.limits.connections_per_address,
-                    half_open: config.limits.half_open,
-                    idle_ms: i64::from(config.limits.idle_seconds) * 1_000,
+                    connections: bound_of(config.limits.connections),
+                    per_address: bound_of(config.limits.connections_per_address),
+                    half_open: bound_of(config.limits.half_open),
+                    idle_ms: i64::try_from(config.limits.idle_seconds).unwrap_or(i64::MAX / 4_000) * 1_000,
                 },
             },
             u64::from_le_bytes(random()),
         );
-        let host = SiteHost { keys: Arc::clone(&keys), own: own.clone(), users, addresses: Arc::clone(&addresses) };
+        let host = SiteHost { keys: Arc::clone(&keys), endpoint: place };
         let parts = Parts {
             store: Box::new(store),
             table: Arc::new(ArcSwap::from_pointee(table)),
@@ -206,6 +207,10 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
+fn bound_of(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
 fn load_plugins(home: &Home, config: &Config, options: &NodeOptions) -> Result<PluginTable, NodeError> {
     let folders = search_folders(options.plugins.as_deref(), &home.plugins());
     let wanted: Vec<String> = match options.plugin.is_empty() {
@@ -231,12 +236,13 @@ type Books = (Arc<RelationRegistry>, Arc<UserBook>, Arc<AddressBook>);
 
 fn books(store: &mut SqliteStore, config: &Config) -> Result<Books, StoreError> {
     let mut transaction = store.begin()?;
-    let relations = RelationRegistry::load(&mut *transaction)?;
+    let mut rows = Buffer::new(&mut *transaction);
+    let relations = RelationRegistry::load(&mut rows)?;
     let (known, places) = (UserBook::default(), AddressBook::default());
-    for user in users::list(&mut *transaction)? {
+    for user in users::list(&mut rows)? {
         known.add(user.cuid);
     }
-    for address in addresses::list(&mut *transaction)? {
+    for address in addresses::list(&mut rows)? {
         address.enter(&places);
     }
     for (agent, compat) in &config.compat {

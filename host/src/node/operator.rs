@@ -1,13 +1,14 @@
 //! The site as its operator reaches it.
 
-use super::host::answer;
+use super::host::{NewUser, answer};
 use super::{Node, manifest, views};
 use crate::control::Operator;
-use crate::site::users::User;
+use crate::site::users::Custody;
 use serde_json::{Value, json};
 use std::sync::mpsc::Receiver;
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::AgentId;
+use tallyho_plugin::record::chad::check_cuid;
 use tallyho_plugin::record::keys::KeyKind;
 use tallyho_plugin::{Fault, Manifest};
 
@@ -62,29 +63,31 @@ impl Node {
         if self.net.users().knows(cuid) {
             return Err(Fault::refused(format!("user {cuid} lives here already")).fix("see `tallyho user list`"));
         }
-        let usage = |error: &dyn std::fmt::Display| Fault::usage(error.to_string());
-        let user = match argument.get("public").filter(|public| !public.is_null()) {
-            Some(public) => User::elsewhere(cuid, name, public, now).map_err(|error| usage(&error))?,
+        check_cuid(cuid).map_err(|error| Fault::usage(format!("cuid: {error}")))?;
+        let (public, custody) = match argument.get("public").filter(|public| !public.is_null()) {
+            Some(public) => (public.clone(), Custody::Elsewhere),
             None => {
                 let kind = match text(argument, "key") {
                     Some("ed25519") => KeyKind::Ed25519,
                     None | Some("p521") => KeyKind::P521,
                     Some(other) => return Err(Fault::usage(format!("key: {other} is neither p521 nor ed25519"))),
                 };
-                User::check(cuid, name).map_err(|error| usage(&error))?;
                 let made = self.key_folder.user_or_new(cuid, kind);
                 let (key, _) = made.map_err(|error| Fault::host(error.to_string()))?;
-                let user = User::here(cuid, name, &key, now).map_err(|error| usage(&error))?;
+                let public = key.public_jwk();
                 self.keys.add(cuid, key);
-                user
+                (public, Custody::Site)
             }
         };
-        answer(&self.ledger.call("host", "user.put", to_cbor(&user)?)?)
+        let user = NewUser { cuid: cuid.to_owned(), name: name.to_owned(), public, custody };
+        let added = answer(&self.ledger.call("host", "user.put", to_cbor(&user)?)?)?;
+        self.net.users().add(cuid);
+        Ok(added)
     }
 
     fn set_peer(&self, argument: &Value) -> Result<Value, Fault> {
         let agent = required(argument, "agent", "c0rNdSQWCuNySKumc-ht5ZRPKu5M7GqegBFu-jhzlrg")?;
-        let agent = AgentId::new(agent).map_err(|error| Fault::usage(error.to_string()))?;
+        let agent = AgentId::parse(agent).map_err(|error| Fault::usage(error.to_string()))?;
         let known = views::address(self, &agent)?;
         let set = known.changed(agent, argument).map_err(|error| Fault::usage(error.to_string()))?;
         let shown = answer(&self.ledger.call("host", "peer.put", to_cbor(&set)?)?)?;

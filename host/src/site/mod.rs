@@ -5,6 +5,7 @@
 //! two parts that are asked at every connection, [`relations`] and [`bans`], are kept in memory too.
 
 pub mod bans;
+pub mod books;
 pub mod config;
 pub mod endpoint;
 pub mod home;
