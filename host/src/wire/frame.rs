@@ -128,6 +128,11 @@ impl FrameReader {
         Packets { held: &mut self.held, held_at: 0, received, received_at: 0 }
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.held.capacity()
+    }
+
     /// Bytes held: 0 between frames, and then the reader owns no memory.
     pub fn held(&self) -> usize {
         self.held.len()

@@ -211,3 +211,42 @@ impl Dh for X25519 {
         if all == 0 { Err(snow::Error::Dh) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_point_of_low_order_proves_nothing_and_is_refused() {
+        let order_8 = *b"\xe0\xeb\x7a\x7c\x3b\x41\xb8\xae\x16\x56\xe3\xfa\xf1\x9f\xc4\x6a\
+            \xda\x09\x8d\xeb\x9c\x32\xb1\xfd\x86\x62\x05\x16\x5f\x49\xb8\x00";
+        let mut one = [0; KEY];
+        one[0] = 1;
+        let mut own = X25519::default();
+        own.set(&[7; KEY]);
+        for point in [[0; KEY], one, order_8] {
+            assert!(matches!(own.dh(&point, &mut [0; KEY]), Err(snow::Error::Dh)));
+        }
+        assert!(own.dh(&own.public, &mut [0; KEY]).is_ok());
+    }
+
+    #[test]
+    fn a_handshake_with_a_low_order_ephemeral_is_refused_even_where_it_could_be_sealed() {
+        // With a zero ephemeral all of N's keys are known to everybody: only the check stands.
+        let bob = Identity::from_seed(&[2; KEY]);
+        let mut noise = respond(Pattern::N, &bob, None, Ephemeral::Fresh).unwrap();
+        let error = noise.read_message(&[0; KEY + 16], &mut [0; 64]).unwrap_err();
+        assert_eq!(error, snow::Error::Dh);
+    }
+
+    #[test]
+    fn a_pair_and_its_private_key_alone_set_the_same_key() {
+        let identity = Identity::from_seed(&[1; KEY]);
+        let (mut whole, mut half) = (X25519::default(), X25519::default());
+        whole.set(identity.pair());
+        half.set(&identity.pair()[..KEY]);
+        assert_eq!(whole.public, half.public);
+        assert_eq!(*whole.private, *half.private);
+    }
+}

@@ -275,3 +275,46 @@ fn nonce(counter: u64) -> Result<Nonce, WireError> {
     bytes[NONCE_LEN - 8..].copy_from_slice(&counter.to_le_bytes());
     Ok(Nonce::assume_unique_for_key(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn pair() -> (Open, Open) {
+        let open = |initiator| {
+            let keys = Arc::new(Keys { first: [1; KEY], second: [2; KEY], order: AtomicU8::new(NOISE) });
+            let sealer = Sealer { keys: Arc::clone(&keys), initiator, sent: 0 };
+            Open { sealer, opener: Opener { keys, initiator, received: 0 } }
+        };
+        (open(true), open(false))
+    }
+
+    #[test]
+    fn the_last_number_is_never_used() {
+        let (mut caller, mut called) = pair();
+        caller.sealer.sent = u64::MAX - 1;
+        called.opener.received = u64::MAX - 1;
+        let mut frame = Vec::new();
+        caller.seal_into(&mut frame, b"last").unwrap();
+        assert_eq!(called.open_in_place(&mut frame[5..]).unwrap(), b"last");
+        let length = frame.len();
+        assert_eq!(caller.seal_into(&mut frame, b"one too many"), Err(WireError::Exhausted));
+        assert_eq!(frame.len(), length);
+        assert_eq!(called.open_in_place(&mut [0; 40]), Err(WireError::Exhausted));
+    }
+
+    #[test]
+    fn a_body_shorter_than_its_tag_does_not_open() {
+        let (_, mut called) = pair();
+        for length in 0..=TAG {
+            assert_eq!(called.open_in_place(&mut vec![0; length]), Err(WireError::Transport));
+        }
+    }
+
+    #[test]
+    fn both_sides_of_an_idle_channel_are_small() {
+        assert!(size_of::<Open>() <= 48, "{}", size_of::<Open>());
+        assert!(size_of::<Keys>() <= 72, "{}", size_of::<Keys>());
+    }
+}

@@ -62,11 +62,6 @@ impl AwaitingA {
         open.settle(KeyOrder::Noise);
         Ok((open, payload))
     }
-
-    #[cfg(test)]
-    pub(in crate::wire) fn noise(&mut self) -> &mut HandshakeState {
-        &mut self.noise
-    }
 }
 
 impl fmt::Debug for AwaitingA {
