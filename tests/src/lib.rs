@@ -1,1 +1,4 @@
 //! What the whole-site tests share.
+
+pub mod plugins;
+pub mod services;

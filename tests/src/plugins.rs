@@ -1,0 +1,68 @@
+//! Libraries for tests to load, built when first asked for, and bad ones made from good.
+
+use serde_json::Value;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Builds a package's library with the profile that this program was built with, and gives its path.
+/// Does nothing where it is up to date; needs no network. Cargo makes those who ask at once wait.
+///
+/// # Panics
+/// When it does not build.
+pub fn build_library(package: &str) -> PathBuf {
+    cargo(&["build"], package, &[])
+}
+
+/// [`build_library`] with more arguments for `rustc`, for that package alone.
+///
+/// # Panics
+/// As for [`build_library`].
+pub fn build_library_with(package: &str, rustc_arguments: &[&str]) -> PathBuf {
+    cargo(&["rustc", "--lib"], package, rustc_arguments)
+}
+
+fn cargo(verb: &[&str], package: &str, rustc_arguments: &[&str]) -> PathBuf {
+    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let output = Command::new(program)
+        .current_dir(root)
+        .args(verb)
+        .args(["--quiet", "--offline", "--message-format=json-render-diagnostics", "--package", package])
+        .args((!cfg!(debug_assertions)).then_some("--release"))
+        .args((!rustc_arguments.is_empty()).then_some("--"))
+        .args(rustc_arguments)
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs, since it started this test");
+    assert!(output.status.success(), "{package} does not build; see above");
+    let name = package.replace('-', "_");
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == name.as_str())
+        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
+        .filter_map(|file| file.as_str().map(PathBuf::from))
+        .find(|file| file.extension().is_some_and(|extension| extension == env::consts::DLL_EXTENSION))
+        .expect("a package with crate-type cdylib gives a library")
+}
+
+/// Replaces the text after a marker by another, padded with spaces to the same length.
+///
+/// # Panics
+/// When the marker is not there, or the text has no room.
+pub fn patch_text(library: &mut [u8], marker: &str, room: usize, text: &str) {
+    assert!(text.len() <= room, "{text:?} has no room");
+    let at = find(library, marker.as_bytes()) + marker.len();
+    library[at..at + room].fill(b' ');
+    library[at..at + text.len()].copy_from_slice(text.as_bytes());
+}
+
+/// Where these bytes are.
+///
+/// # Panics
+/// When they are not there.
+pub fn find(library: &[u8], bytes: &[u8]) -> usize {
+    let found = library.windows(bytes.len()).position(|window| window == bytes);
+    found.unwrap_or_else(|| panic!("{} is not in the library", String::from_utf8_lossy(bytes)))
+}
