@@ -1,4 +1,6 @@
 //! What the whole-site tests share.
 
+pub mod flows;
 pub mod plugins;
 pub mod services;
+pub mod site;

@@ -14,6 +14,17 @@ pub fn build_library(package: &str) -> PathBuf {
     cargo(&["build"], package, &[])
 }
 
+/// Builds a package's program likewise.
+///
+/// # Panics
+/// When it does not build.
+pub fn build_program(package: &str) -> PathBuf {
+    artifacts(&["build"], package, &[])
+        .iter()
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .expect("a package with a binary gives a program")
+}
+
 /// [`build_library`] with more arguments for `rustc`, for that package alone.
 ///
 /// # Panics
@@ -23,6 +34,16 @@ pub fn build_library_with(package: &str, rustc_arguments: &[&str]) -> PathBuf {
 }
 
 fn cargo(verb: &[&str], package: &str, rustc_arguments: &[&str]) -> PathBuf {
+    artifacts(verb, package, rustc_arguments)
+        .iter()
+        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
+        .filter_map(|file| file.as_str().map(PathBuf::from))
+        .find(|file| file.extension().is_some_and(|extension| extension == env::consts::DLL_EXTENSION))
+        .expect("a package with crate-type cdylib gives a library")
+}
+
+/// What cargo says of the package's targets.
+fn artifacts(verb: &[&str], package: &str, rustc_arguments: &[&str]) -> Vec<Value> {
     let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let output = Command::new(program)
@@ -41,10 +62,7 @@ fn cargo(verb: &[&str], package: &str, rustc_arguments: &[&str]) -> PathBuf {
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == name.as_str())
-        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
-        .filter_map(|file| file.as_str().map(PathBuf::from))
-        .find(|file| file.extension().is_some_and(|extension| extension == env::consts::DLL_EXTENSION))
-        .expect("a package with crate-type cdylib gives a library")
+        .collect()
 }
 
 /// Replaces the text after a marker by another, padded with spaces to the same length.

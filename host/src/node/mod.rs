@@ -1,7 +1,6 @@
 //! A site put together: home, keys, store, plugins, ledger and network.
 
 mod host;
-mod manifest;
 mod notices;
 mod open;
 mod operator;

@@ -4,7 +4,7 @@ use super::host::SiteHost;
 use super::notices::Watchers;
 use super::{SystemClock, views};
 use crate::control::Operator;
-use crate::control::server::ControlServer;
+use crate::control::server::Server;
 use crate::ledger::buffer::Buffer;
 use crate::ledger::core::Parts;
 use crate::ledger::table::Clash;
@@ -97,7 +97,7 @@ pub struct Node {
     pub(super) addresses: Arc<AddressBook>,
     pub(super) watchers: Arc<Watchers>,
     pub(super) since: Instant,
-    control: Mutex<Option<ControlServer>>,
+    control: Mutex<Option<Server>>,
     _lock: HomeLock,
 }
 
@@ -175,7 +175,7 @@ impl Node {
     pub fn serve_control(self: &Arc<Self>) -> Result<(), NodeError> {
         let path = self.home.socket();
         let operator: Arc<dyn Operator> = Arc::clone(self) as _;
-        let server = ControlServer::start(&path, &self.own.agent, operator)
+        let server = Server::start(&path, &self.own.agent.0, operator)
             .map_err(|why| NodeError::Control { path: path.display().to_string(), why: why.to_string() })?;
         *self.control.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(server);
         Ok(())

@@ -1,7 +1,8 @@
 //! The site as its operator reaches it.
 
 use super::host::{NewUser, answer};
-use super::{Node, manifest, views};
+use super::{Node, views};
+use crate::control::host::manifest;
 use crate::control::Operator;
 use crate::site::users::Custody;
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ impl Operator for Node {
     fn manifests(&self) -> Vec<Manifest> {
         let table = self.ledger.table();
         let plugins = table.all().into_iter().map(|serving| serving.manifest().clone());
-        std::iter::once(manifest::manifest()).chain(plugins).collect()
+        std::iter::once(manifest()).chain(plugins).collect()
     }
 
     fn call(&self, plugin: &str, command: &str, argument: &Value) -> Result<Value, Fault> {
