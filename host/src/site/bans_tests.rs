@@ -208,7 +208,7 @@ fn found(line: &str) -> Option<String> {
 #[test]
 fn the_fail2ban_filter_finds_the_address_in_every_strike_line() {
     for address in ["192.0.2.1", "2001:db8::1"] {
-        for refusal in ["ticket-unknown"] {
+        for refusal in crate::site::tickets::TicketRefusal::WORDS {
             let line = logged(LOG_TARGET, log::Level::Warn, &strike_line(ip(address), refusal));
             assert_eq!(found(&line).as_deref(), Some(address), "{line}");
         }

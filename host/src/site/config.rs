@@ -10,9 +10,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::endpoint::{Endpoint, is_host};
-use super::limits::{CONFIG_BYTES, DEFAULT_PORT};
+use super::limits::CONFIG_BYTES;
 use super::toml_reader::{Document, Problem, Section, Wanted, json, text, whole};
 use tallyho_plugin::record::AgentId;
+use tallyho_plugin::record::limits::DEFAULT_PORT;
 
 /// The file that `init` writes: every key, commented out, with its default.
 pub const DEFAULT_FILE: &str = include_str!("tallyho.toml");

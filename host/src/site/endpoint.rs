@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::limits::HOST_BYTES;
+use tallyho_plugin::record::limits::MAX_HOST;
 
 /// A host name or IP address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub fn is_host(text: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(letter);
     let name = text.strip_suffix('.').unwrap_or(text); // a final dot marks a name as complete
-    text.parse::<IpAddr>().is_ok() || (text.len() <= HOST_BYTES && name.split('.').all(label))
+    text.parse::<IpAddr>().is_ok() || (text.len() <= MAX_HOST && name.split('.').all(label))
 }
 
 #[cfg(test)]

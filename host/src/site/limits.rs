@@ -1,9 +1,6 @@
 //! The site's bounds, each with its reason. Those of the network, which an operator may change, are
 //! in [`config::Limits`](crate::site::config::Limits).
 
-/// Port others dial (PROTOCOL appendix B).
-pub const DEFAULT_PORT: u16 = 65430;
-
 /// Strikes from one address that make a ban (PROTOCOL 2.5, O-11).
 pub const STRIKES: usize = 5;
 /// Milliseconds within which those strikes must fall (O-11).
@@ -17,10 +14,6 @@ pub const STRUCK_ADDRESSES: usize = 16_384;
 /// Random bytes of a token: 144 bits, over the 128 that PROTOCOL 2.1 asks for, and a multiple of
 /// three, so that base64url (24 characters) wastes none.
 pub const TOKEN_BYTES: usize = 18;
-/// Shortest token text accepted (PROTOCOL 2.1).
-pub const TOKEN_TEXT_MIN: usize = 22;
-/// Longest token text accepted (PROTOCOL 2.1).
-pub const TOKEN_TEXT_MAX: usize = 128;
 /// Milliseconds a ticket lives where nothing is said: 48 h (PROTOCOL 2.1, O-6).
 pub const TICKET_LIFE: i64 = 48 * 3_600_000;
 /// Milliseconds a dead token is still listed, so that its issuer can see what became of it: 7 days.
@@ -54,12 +47,8 @@ pub const PASSPHRASE_MIN: usize = 8;
 /// Longest passphrase read, in bytes: a stream that never ends is not read forever.
 pub const PASSPHRASE_MAX: usize = 1_024;
 
-/// Longest user name in bytes (PROTOCOL 1.1).
-pub const CUID_BYTES: usize = 64;
 /// Longest name of a person in bytes: it is repeated in every tally.
 pub const NAME_BYTES: usize = 256;
-/// Longest host name in bytes (RFC 1035).
-pub const HOST_BYTES: usize = 253;
 /// How often a starting host tries to lock its home while others only look whether it is locked...
 pub const LOCK_PATIENCE: u32 = 200;
 /// ...and how long it waits between: looking takes microseconds, so a second in all is ample.

@@ -16,5 +16,7 @@ pub mod passphrase;
 pub mod qr;
 pub mod relations;
 pub mod rows;
+pub mod tickets;
+pub mod users;
 
 mod toml_reader;

@@ -48,40 +48,35 @@ pub struct Granted {
     pub relation: Relation,
 }
 
-/// Why a relation cannot be granted. The plugin's fault.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a relation cannot be granted. The plugin's fault, but for the store's own.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RelationError {
     /// Not a word a relation can be about.
     #[error("a relation's subject has {0} bytes: expected 1 to {SUBJECT_BYTES}")]
     Subject(usize),
     /// A member is none.
-    #[error("a relation's {member} is {given:?}: expected {expected}")]
+    #[error("a relation's {member}: {why}")]
     Member {
         /// Which.
         member: &'static str,
-        /// What it was.
-        given: String,
-        /// What was expected.
-        expected: &'static str,
+        /// What is wrong with it.
+        why: ChadError,
     },
+    /// The store's fault.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Writes a relation into its table; a second grant of the same user, subject and agent renews it.
 ///
 /// # Errors
-/// [`RelationError`] inside, where the relation is none; [`StoreError`].
-pub fn relate(
-    rows: &mut dyn Rows,
-    plugin: &str,
-    relation: &Relation,
-) -> Result<Result<RelationChange, RelationError>, StoreError> {
-    if let Err(error) = check(relation) {
-        return Ok(Err(error));
-    }
+/// [`RelationError`].
+pub fn relate(rows: &mut dyn Rows, plugin: &str, relation: &Relation) -> Result<RelationChange, RelationError> {
+    check(relation)?;
     let granted = Granted { plugin: plugin.to_owned(), relation: relation.clone() };
     rows::put(rows, TABLE, &key(&granted), &granted)?;
-    Ok(Ok(RelationChange::Granted(granted)))
+    Ok(RelationChange::Granted(granted))
 }
 
 /// Deletes a relation that this plugin granted, if there.
@@ -296,16 +291,12 @@ fn check(relation: &Relation) -> Result<(), RelationError> {
     if !(1..=SUBJECT_BYTES).contains(&relation.subject.len()) {
         return Err(RelationError::Subject(relation.subject.len()));
     }
-    let wrong = |member, given: &str, error: &ChadError| RelationError::Member {
-        member,
-        given: given.to_owned(),
-        expected: error.expected,
-    };
-    check_cuid(&relation.user).map_err(|error| wrong("user", &relation.user, &error))?;
+    let wrong = |member| move |why| RelationError::Member { member, why };
+    check_cuid(&relation.user).map_err(wrong("user"))?;
     if !relation.partner.is_empty() {
-        check_cuid(&relation.partner).map_err(|error| wrong("partner", &relation.partner, &error))?;
+        check_cuid(&relation.partner).map_err(wrong("partner"))?;
     }
-    AgentId::parse(&relation.agent.0).map_err(|error| wrong("agent", &relation.agent.0, &error))?;
+    AgentId::parse(&relation.agent.0).map_err(wrong("agent"))?;
     Ok(())
 }
 

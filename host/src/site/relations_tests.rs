@@ -90,7 +90,7 @@ fn renewing_a_relation_replaces_it() {
 fn a_plugin_revokes_only_what_it_granted() {
     let mut tables = Tables::default();
     let both = relation("alice", "t1", "bob", 'b');
-    let grants = ["tally", "lift"].map(|plugin| relate(&mut tables, plugin, &both).unwrap().unwrap());
+    let grants = ["tally", "lift"].map(|plugin| relate(&mut tables, plugin, &both).unwrap());
     let registry = RelationRegistry::new();
     registry.apply(grants);
     assert_eq!(unrelate(&mut tables, "chit", "alice", "t1", &agent('b')).unwrap(), None);
@@ -107,14 +107,14 @@ fn a_plugin_revokes_only_what_it_granted() {
 fn a_relation_that_is_none_is_refused_naming_the_member() {
     let good = relation("alice", "t1", "bob", 'b');
     for (bad, word) in [
-        (Relation { user: "a b".to_owned(), ..good.clone() }, "user is \"a b\""),
-        (Relation { partner: "b:".to_owned(), ..good.clone() }, "partner is \"b:\""),
-        (Relation { agent: AgentId("short".to_owned()), ..good.clone() }, "agent is \"short\""),
+        (Relation { user: "a b".to_owned(), ..good.clone() }, "user: cuid \"a b\""),
+        (Relation { partner: "b:".to_owned(), ..good.clone() }, "partner: cuid \"b:\""),
+        (Relation { agent: AgentId("short".to_owned()), ..good.clone() }, "agent: agent \"short\""),
         (Relation { subject: String::new(), ..good.clone() }, "subject has 0 bytes"),
         (Relation { subject: "x".repeat(SUBJECT_BYTES + 1), ..good.clone() }, "subject has 257 bytes"),
     ] {
         let mut tables = Tables::default();
-        let error = relate(&mut tables, "tally", &bad).unwrap().unwrap_err().to_string();
+        let error = relate(&mut tables, "tally", &bad).unwrap_err().to_string();
         assert!(error.contains(word), "{error}");
         assert!(tables.0.is_empty());
     }
@@ -129,7 +129,7 @@ fn the_sweep_deletes_what_has_run_out_and_goes_on_where_it_stopped() {
     for number in 0..count {
         let until = (number % 2 == 0).then_some(NOW);
         let one = Relation { until, ..relation("alice", &format!("t{number}"), "bob", 'b') };
-        registry.apply([relate(&mut tables, "tally", &one).unwrap().unwrap()]);
+        registry.apply([relate(&mut tables, "tally", &one).unwrap()]);
     }
     let (mut cursor, mut sweeps) = (Some(Vec::new()), 0);
     while let Some(from) = cursor {
@@ -172,7 +172,7 @@ proptest! {
         let registry = RelationRegistry::new();
         for (grant, Granted { plugin, relation }) in changes {
             if grant {
-                registry.apply([relate(&mut tables, &plugin, &relation).unwrap().unwrap()]);
+                registry.apply([relate(&mut tables, &plugin, &relation).unwrap()]);
             } else {
                 let Relation { user, subject, agent, .. } = relation;
                 registry.apply(unrelate(&mut tables, &plugin, &user, &subject, &agent).unwrap());
