@@ -12,7 +12,7 @@ use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
 use crate::site::relations::RelationRegistry;
-use crate::site::addresses;
+use crate::site::addresses::{self, Source};
 use crate::site::tickets::{self, Presentation};
 use crate::store::{Store, StoreError, Transaction};
 use arc_swap::ArcSwap;
@@ -245,12 +245,12 @@ impl Batch<'_> {
             Input::Local { mid } => self.local(*mid),
             Input::Timer { plugin, key, due } => self.timer(plugin, key, *due),
             Input::Life { plugin, life } => self.event(plugin, &Event::Life(life.clone()), checked, |_| Ok(None)),
-            Input::Learn { agent, host, port } => {
+            Input::Learn { from } => {
                 let now = self.now;
                 let mut buffer = Buffer::new(&mut *self.transaction);
-                addresses::learn(&mut buffer, agent, host, *port, now)?;
+                let place = addresses::news(&mut buffer, from, Source::Message, now)?;
                 buffer.keep()?;
-                self.released.learnt.push((agent.clone(), host.clone(), *port));
+                self.released.places.extend(place);
                 Ok(Outcome::Done(Vec::new()))
             }
         }

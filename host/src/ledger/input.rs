@@ -1,11 +1,12 @@
 //! What the ledger takes in, and what it lets out once it is durable.
 
 use super::outbox::OutboxRow;
+use crate::site::addresses::Known;
 use crate::site::relations::RelationChange;
 use crate::wire::ext::Receipt;
 use serde_json::Value;
 use std::sync::Arc;
-use tallyho_plugin::record::{AgentId, Timestamp};
+use tallyho_plugin::record::{AgentId, Chad, Timestamp};
 use tallyho_plugin::{Fate, Fault, Life, Message};
 
 /// Something that happens.
@@ -70,12 +71,8 @@ pub enum Input {
     },
     /// Where an agent was found (PROTOCOL 1.1).
     Learn {
-        /// The agent.
-        agent: AgentId,
-        /// Its host.
-        host: String,
-        /// Its port.
-        port: u16,
+        /// The address that a proven sender gives as its own.
+        from: Chad,
     },
 }
 
@@ -127,8 +124,8 @@ pub struct Released {
     pub notices: Vec<Value>,
     /// Relations granted or ended.
     pub relations: Vec<RelationChange>,
-    /// Addresses learnt.
-    pub learnt: Vec<(AgentId, String, u16)>,
+    /// What is known of agents' addresses, where that has changed.
+    pub places: Vec<(AgentId, Known)>,
 }
 
 impl Released {
@@ -140,6 +137,6 @@ impl Released {
         self.local.append(&mut other.local);
         self.notices.append(&mut other.notices);
         self.relations.append(&mut other.relations);
-        self.learnt.append(&mut other.learnt);
+        self.places.append(&mut other.places);
     }
 }

@@ -7,11 +7,12 @@ use super::outbox::{self, OutboxError};
 use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
-use crate::site::relations;
+use crate::site::addresses::{self, Source};
+use crate::site::relations::{self, RelationError};
 use crate::store::StoreError;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tallyho_plugin::record::{AgentId, Timestamp};
+use tallyho_plugin::record::{AgentId, Chad, Timestamp};
 use tallyho_plugin::services::{Check, LogLevel, Outgoing, Range, Relation, Row, Services};
 use tallyho_plugin::{Command, Event, Fault, FaultKind};
 
@@ -180,6 +181,16 @@ impl<'e> EventServices<'e> {
         }
     }
 
+    /// Learns where an agent can be reached, if it is another than this site's.
+    fn news(&mut self, chad: &Chad, from: Source) -> Result<(), Fault> {
+        if &chad.agent != self.host.agent() {
+            let news = addresses::news(&mut self.buffer, chad, from, self.now);
+            let news = news.map_err(|error| self.store_failed(error))?;
+            self.released.places.extend(news);
+        }
+        Ok(())
+    }
+
     fn room(&self) -> Result<(), Fault> {
         match self.buffer.count() < EFFECTS {
             true => Ok(()),
@@ -226,6 +237,9 @@ impl Services for EventServices<'_> {
         let sent = outbox::send(&mut self.buffer, &plugin, message, self.now);
         let (replaced, mid, row) = sent.map_err(|error| self.outbox_failed(error))?;
         let agent = message.to.agent.clone();
+        if message.ticket.is_some() {
+            self.news(&message.to, Source::Ticket)?;
+        }
         if let Some(replaced) = replaced {
             self.released.withdrawn.push((agent.clone(), replaced));
         }
@@ -346,9 +360,13 @@ impl Services for EventServices<'_> {
     fn relate(&mut self, relation: &Relation) -> Result<(), Fault> {
         self.room()?;
         let plugin = self.current().to_owned();
-        let granted = relations::relate(&mut self.buffer, &plugin, relation).map_err(|error| self.store_failed(error))?;
-        self.released.relations.push(granted.map_err(|error| Fault::failed(error.to_string()))?);
-        Ok(())
+        let granted = relations::relate(&mut self.buffer, &plugin, relation).map_err(|error| match error {
+            RelationError::Store(error) => self.store_failed(error),
+            other => Fault::failed(other.to_string()),
+        })?;
+        self.released.relations.push(granted);
+        let Relation { agent, host, port, .. } = relation.clone();
+        self.news(&Chad { cuid: None, agent, host, port }, Source::Plugin)
     }
 
     fn unrelate(&mut self, user: &str, subject: &str, agent: &AgentId) -> Result<(), Fault> {

@@ -6,7 +6,7 @@ use super::connection::Connection;
 use super::handshake_io::{DEADLINE, HandshakeError, packet};
 use crate::crash::crash_point;
 use crate::ledger::outbox::OutboxRow;
-use crate::site::books::Place;
+use crate::site::endpoint::Endpoint;
 use crate::wire::error::WireError;
 use crate::wire::ext::Extensions;
 use crate::wire::frame::FrameReader;
@@ -84,7 +84,7 @@ async fn call(
     wrote: &mut bool,
 ) -> Result<Answered, DialError> {
     let agent = &to.agent;
-    let Place { host, port } = net.addresses().find(to).ok_or_else(|| DialError::NoAddress(agent.0.clone()))?;
+    let Endpoint { host, port } = net.addresses().find(to).ok_or_else(|| DialError::NoAddress(agent.0.clone()))?;
     let place = format!("{host}:{port}");
     let reference = net.addresses().is_reference(agent);
     let (packet_bytes, awaiting, carried) = opening(net, to, mid, row, attempt, reference)?;

@@ -359,8 +359,8 @@ impl Outside for ToNet {
         let Some(net) = self.0.upgrade() else { return };
         // What is released first was found in the store: it may have been sent before a crash.
         let fresh = self.1.swap(true, Ordering::Relaxed);
-        for (agent, host, port) in &released.learnt {
-            net.addresses().set(agent, host, *port);
+        for (agent, known) in released.places {
+            net.addresses().put(agent, known);
         }
         for notice in &released.notices {
             locked(&net.notices).iter().for_each(|hear| hear(notice));

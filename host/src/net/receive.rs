@@ -44,8 +44,8 @@ impl Net {
         }
         let mut inputs = Vec::with_capacity(1);
         if let (Some(host), Some(port)) = (&envelope.from.host, envelope.from.port) {
-            if !self.addresses().is_at(agent, host, port) {
-                inputs.push((Input::Learn { agent: agent.clone(), host: host.clone(), port }, None));
+            if !self.addresses().has_learnt(agent, host, port) {
+                inputs.push((Input::Learn { from: envelope.from.clone() }, None));
             }
         }
         let mid = envelope.mid.filter(|_| channel.extensions.receipt);

@@ -2,10 +2,12 @@
 //! that change its tables. The commands that only look are in [`super::views`].
 
 use crate::ledger::services::{Host, HostCall};
-use crate::site::endpoint::Endpoint;
+use crate::site::endpoint::{Endpoint, is_host};
 use crate::site::keys::{KeyRing, SignError};
 use crate::site::users::{self, Custody, User, UserError};
-use crate::site::addresses;
+use crate::site::addresses::{self, Known, Setting};
+use crate::site::books::DEFAULT_PORT;
+use crate::site::config::Compat;
 use crate::site::limits::TOKEN_BYTES;
 use crate::site::tickets::{self, OrderError};
 use crate::store::StoreError;
@@ -52,6 +54,41 @@ pub struct NewUser {
     pub public: Value,
     /// Who has the private key.
     pub custody: Custody,
+}
+
+/// What `peer.put` is given.
+#[derive(Deserialize)]
+struct NewPeer {
+    agent: AgentId,
+    #[serde(default)]
+    host: Option<String>,
+    #[serde(default)]
+    port: Option<u16>,
+    #[serde(default)]
+    compat: Option<String>,
+}
+
+/// A host without port, or a port without host, changes only that.
+fn setting(known: &Known, host: Option<String>, port: Option<u16>, compat: Option<String>) -> Result<Setting, Fault> {
+    let endpoint = if host.is_some() || port.is_some() {
+        let before = known.endpoint();
+        let host = host.or_else(|| before.map(|before| before.host.clone()));
+        let host = host.filter(|host| is_host(host)).ok_or_else(|| {
+            Fault::usage("host: a DNS name or an IP address is needed").fix("for example --host chips.example.org")
+        })?;
+        let port = port.or_else(|| before.map(|before| before.port)).unwrap_or(DEFAULT_PORT);
+        Some(Some(Endpoint { host, port }))
+    } else {
+        None
+    };
+    let compat = match compat.as_deref() {
+        None => None,
+        Some("none") => Some(None),
+        Some(word) => Some(Some(Compat::from_word(word).ok_or_else(|| {
+            Fault::usage(format!("compat: {word} is neither mychips-js nor none"))
+        })?)),
+    };
+    Ok(Setting { endpoint, compat })
 }
 
 #[derive(Deserialize)]
@@ -122,9 +159,20 @@ impl Host for SiteHost {
                 to_cbor(&user)
             }
             "peer.put" if call.caller.is_none() => {
-                let peer: addresses::Address = arguments(name, argument)?;
-                addresses::set(call.buffer, &peer, call.now).map_err(store)?;
-                to_cbor(&peer)
+                let NewPeer { agent, host, port, compat } = arguments(name, argument)?;
+                let known = addresses::get(call.buffer, &agent).map_err(store)?.unwrap_or_default();
+                let setting = setting(&known, host, port, compat)?;
+                addresses::set(call.buffer, &agent, &setting).map_err(store)?;
+                let known = addresses::get(call.buffer, &agent).map_err(store)?.unwrap_or_default();
+                let endpoint = known.endpoint();
+                let shown = json!({
+                    "agent": agent,
+                    "host": endpoint.map(|endpoint| &endpoint.host),
+                    "port": endpoint.map(|endpoint| endpoint.port),
+                    "compat": known.compat(),
+                });
+                call.released.places.push((agent, known));
+                to_cbor(&shown)
             }
             _ => Err(Fault::not_found(format!("the host has no command {name}"))),
         }

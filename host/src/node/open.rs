@@ -13,7 +13,8 @@ use crate::net::channels::Bounds;
 use crate::net::{Net, NetParts, ToNet};
 use crate::plugin::{LoadError, Loader, LoaderOptions, find_plugin, search_folders};
 use crate::site::books::{AddressBook, UserBook};
-use crate::site::config::{Compat, Config, ConfigError};
+use crate::site::addresses::Known;
+use crate::site::config::{Config, ConfigError};
 use crate::site::endpoint::Endpoint;
 use crate::site::home::{Home, HomeError, HomeLock};
 use crate::site::keys::{KeyFolder, KeyRing, KeysError};
@@ -25,10 +26,11 @@ use crate::wire::keys::Identity;
 use arc_swap::ArcSwap;
 use async_std::net::TcpListener;
 use async_std::task;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
-use tallyho_plugin::record::Chad;
+use tallyho_plugin::record::{AgentId, Chad};
 
 /// The handlers a site runs unless told otherwise.
 pub const STANDARD: [&str; 1] = ["tally"];
@@ -94,7 +96,6 @@ pub struct Node {
     pub(super) key_folder: KeyFolder,
     pub(super) net: Arc<Net>,
     pub(super) ledger: Arc<Ledger>,
-    pub(super) addresses: Arc<AddressBook>,
     pub(super) watchers: Arc<Watchers>,
     pub(super) since: Instant,
     control: Mutex<Option<Server>>,
@@ -160,7 +161,6 @@ impl Node {
             key_folder,
             net,
             ledger,
-            addresses,
             watchers,
             since: Instant::now(),
             control: Mutex::new(None),
@@ -242,12 +242,11 @@ fn books(store: &mut SqliteStore, config: &Config) -> Result<Books, StoreError> 
     for user in users::list(&mut rows)? {
         known.add(user.cuid);
     }
-    for address in addresses::list(&mut rows)? {
-        address.enter(&places);
-    }
+    let mut known_places: HashMap<AgentId, Known> = addresses::list(&mut rows)?.into_iter().collect();
     for (agent, compat) in &config.compat {
-        places.mark_reference(agent, matches!(compat, Compat::MychipsJs));
+        known_places.entry(agent.clone()).or_default().compat_set = Some(*compat);
     }
+    known_places.into_iter().for_each(|(agent, known)| places.put(agent, known));
     Ok((Arc::new(relations), Arc::new(known), Arc::new(places)))
 }
 

@@ -89,11 +89,9 @@ impl Node {
     fn set_peer(&self, argument: &Value) -> Result<Value, Fault> {
         let agent = required(argument, "agent", "c0rNdSQWCuNySKumc-ht5ZRPKu5M7GqegBFu-jhzlrg")?;
         let agent = AgentId::parse(agent).map_err(|error| Fault::usage(error.to_string()))?;
-        let known = views::address(self, &agent)?;
-        let set = known.changed(agent, argument).map_err(|error| Fault::usage(error.to_string()))?;
-        let shown = answer(&self.ledger.call("host", "peer.put", to_cbor(&set)?)?)?;
-        set.enter(&self.addresses);
-        Ok(shown)
+        let mut argument = argument.clone();
+        argument["agent"] = json!(agent);
+        answer(&self.ledger.call("host", "peer.put", to_cbor(&argument)?)?)
     }
 
     fn clear_ban(&self, argument: &Value) -> Result<Value, Fault> {

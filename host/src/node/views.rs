@@ -1,6 +1,7 @@
 //! The site at a glance: what the commands that only look answer.
 
 use super::Node;
+use crate::ledger::buffer::Buffer;
 use crate::ledger::outbox;
 use crate::net::channel::Role;
 use crate::site::{addresses, users};
@@ -77,23 +78,22 @@ pub(super) fn plugins(node: &Node) -> Value {
 
 /// `user list`.
 pub(super) fn users(node: &Node) -> Result<Value, Fault> {
-    let users = read(node, users::list)?;
-    Ok(users.iter().map(users::User::shown).collect())
-}
-
-/// What is known of one agent's address.
-pub(super) fn address(node: &Node, agent: &AgentId) -> Result<addresses::Known, Fault> {
-    let agent = agent.clone();
-    read(node, move |rows| addresses::get(rows, &agent))
+    let users = read(node, |rows| users::list(&mut Buffer::new(rows)))?;
+    Ok(json!(users))
 }
 
 /// `peer list`.
 pub(super) fn peers(node: &Node) -> Result<Value, Fault> {
-    let known = read(node, addresses::list)?;
+    let known = read(node, |rows| addresses::list(&mut Buffer::new(rows)))?;
     let mut agents: BTreeMap<AgentId, Value> = BTreeMap::new();
-    for address in known {
-        let shown = json!({ "agent": address.agent, "host": address.host, "port": address.port });
-        agents.insert(address.agent, shown);
+    for (agent, known) in known {
+        let endpoint = known.endpoint();
+        let shown = json!({
+            "agent": agent,
+            "host": endpoint.map(|endpoint| &endpoint.host),
+            "port": endpoint.map(|endpoint| endpoint.port),
+        });
+        agents.insert(agent, shown);
     }
     for agent in node.net.relations().agents(node.net.now()) {
         agents.entry(agent.clone()).or_insert_with(|| json!({ "agent": agent, "host": null, "port": null }));
@@ -110,7 +110,7 @@ pub(super) fn peers(node: &Node) -> Result<Value, Fault> {
         shown["in"] = json!(sum(|channel| channel.frames.0.load(Ordering::Relaxed)));
         shown["out"] = json!(sum(|channel| channel.frames.1.load(Ordering::Relaxed)));
         shown["queued"] = json!(node.net.queued(agent));
-        shown["compat"] = json!(node.addresses.is_reference(agent).then_some("mychips-js"));
+        shown["compat"] = json!(node.net.addresses().is_reference(agent).then_some("mychips-js"));
     }
     Ok(agents.into_values().collect())
 }

@@ -2,6 +2,9 @@
 //!
 //! The tables are authoritative: a book is filled from them at start and follows each commit.
 
+use super::addresses::Known;
+use super::config::Compat;
+use super::endpoint::Endpoint;
 use std::collections::{HashMap, HashSet};
 use std::sync::{PoisonError, RwLock};
 use tallyho_plugin::record::{AgentId, Chad};
@@ -24,54 +27,40 @@ impl UserBook {
     }
 }
 
-/// Where an agent can be reached, and how it has to be spoken to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// DNS name or IP literal.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-}
-
-/// Where agents can be reached.
+/// Where agents can be reached, and how they have to be spoken to.
 #[derive(Debug, Default)]
 pub struct AddressBook {
-    places: RwLock<HashMap<AgentId, Place>>,
-    reference: RwLock<HashSet<AgentId>>,
+    known: RwLock<HashMap<AgentId, Known>>,
 }
 
 impl AddressBook {
-    /// Whether the agent is known to be there.
-    pub fn is_at(&self, agent: &AgentId, host: &str, port: u16) -> bool {
-        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-        places.get(agent).is_some_and(|place| place.host == host && place.port == port)
+    fn ask<T>(&self, agent: &AgentId, ask: impl FnOnce(&Known) -> Option<T>) -> Option<T> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(agent).and_then(ask)
     }
 
-    /// The agent is there from now on.
-    pub fn set(&self, agent: &AgentId, host: &str, port: u16) {
-        let place = Place { host: host.to_owned(), port };
-        self.places.write().unwrap_or_else(PoisonError::into_inner).insert(agent.clone(), place);
+    /// What is known of an agent from now on.
+    pub fn put(&self, agent: AgentId, known: Known) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(agent, known);
     }
 
-    /// Where to dial: the place last learnt, otherwise what the address itself hints at.
-    pub fn find(&self, to: &Chad) -> Option<Place> {
-        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-        let hint = || Some(Place { host: to.host.clone()?, port: to.port.unwrap_or(DEFAULT_PORT) });
-        places.get(&to.agent).cloned().or_else(hint)
-    }
-
-    /// Whether the agent is marked as the JavaScript reference (PROTOCOL A.3).
-    pub fn is_reference(&self, agent: &AgentId) -> bool {
-        self.reference.read().unwrap_or_else(PoisonError::into_inner).contains(agent)
-    }
-
-    /// Marks the agent as the JavaScript reference, or unmarks it.
-    pub fn mark_reference(&self, agent: &AgentId, reference: bool) {
-        let mut marked = self.reference.write().unwrap_or_else(PoisonError::into_inner);
-        match reference {
-            true => marked.insert(agent.clone()),
-            false => marked.remove(agent),
+    /// Whether this is what was last learnt of the agent.
+    pub fn has_learnt(&self, agent: &AgentId, host: &str, port: u16) -> bool {
+        let same = |known: &Known| {
+            let endpoint = &known.learnt.as_ref()?.endpoint;
+            Some(endpoint.host == host && endpoint.port == port)
         };
+        self.ask(agent, same).unwrap_or(false)
+    }
+
+    /// Where to dial: what is known, otherwise what the address itself hints at.
+    pub fn find(&self, to: &Chad) -> Option<Endpoint> {
+        let hint = || Some(Endpoint { host: to.host.clone()?, port: to.port.unwrap_or(DEFAULT_PORT) });
+        self.ask(&to.agent, |known| known.endpoint().cloned()).or_else(hint)
+    }
+
+    /// Whether the agent speaks as the JavaScript reference does (PROTOCOL A.3).
+    pub fn is_reference(&self, agent: &AgentId) -> bool {
+        self.ask(agent, Known::compat) == Some(Compat::MychipsJs)
     }
 }
 
