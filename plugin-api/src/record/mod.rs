@@ -4,10 +4,18 @@ pub mod base64v;
 pub mod canon;
 pub mod cert;
 pub mod chad;
+pub mod chit;
+#[cfg(test)]
+mod chit_tests;
 pub mod date;
 pub mod error;
+pub mod invoice;
 pub mod keys;
+pub mod lift;
+#[cfg(test)]
+mod lift_tests;
 pub mod limits;
+pub mod pasted;
 mod shape;
 #[cfg(feature = "crypto")]
 pub mod signing;
@@ -17,6 +25,7 @@ pub mod strict;
 pub mod tally;
 #[cfg(test)]
 mod tally_tests;
+pub mod ticket;
 pub mod uri;
 #[cfg(test)]
 mod vectors;
@@ -25,9 +34,14 @@ pub mod verified;
 pub use canon::{CanonError, canonical, hash, hash_bytes, hash_text, integer};
 pub use cert::Certificate;
 pub use chad::{AgentId, Chad, ChadError};
+pub use chit::{ChitDraft, ChitRecord, ChitType};
 pub use date::{DateError, Timestamp};
 pub use error::RecordError;
+pub use invoice::Invoice;
 pub use keys::{KeyError, KeyKind, PublicKey};
+pub use lift::{Arrival, LiftCore, Pledge, Release};
+pub use pasted::{TextError, TextKind};
 pub use shape::{is_uuid, refuse_nulls};
 pub use tally::{Side, TallyDraft, TallyRecord};
+pub use ticket::TicketText;
 pub use verified::Verified;
