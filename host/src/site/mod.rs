@@ -4,8 +4,10 @@
 //! site knows about its users and peers lives in tables of the store, reached through [`rows`]; the
 //! two parts that are asked at every connection, [`relations`] and [`bans`], are kept in memory too.
 
+pub mod addresses;
 pub mod bans;
 pub mod config;
+pub mod doctor;
 pub mod endpoint;
 pub mod home;
 pub mod keys;
