@@ -22,6 +22,10 @@ pub const MAX_CERTIFICATE: usize = 24_000;
 /// Largest canonical chit record in bytes, so that one fits any message (PROTOCOL 3.2).
 pub const MAX_CHIT: usize = 60_000;
 
+/// Largest canonical core of a chit written here: the rest of the record (hash 52 bytes, signature
+/// 186, chain of two indices and a hash 110) must fit [`MAX_CHIT`] too.
+pub const MAX_CHIT_CORE: usize = MAX_CHIT - 512;
+
 /// Shortest token: 22 characters of base64url hold 128 bits (PROTOCOL 2.1).
 pub const MIN_TOKEN: usize = 22;
 

@@ -6,8 +6,10 @@ pub mod cert;
 pub mod chad;
 pub mod date;
 pub mod error;
+pub mod invoice;
 pub mod keys;
 pub mod limits;
+pub mod pasted;
 mod shape;
 #[cfg(feature = "crypto")]
 pub mod signing;
@@ -17,6 +19,7 @@ pub mod strict;
 pub mod tally;
 #[cfg(test)]
 mod tally_tests;
+pub mod ticket;
 pub mod uri;
 #[cfg(test)]
 mod vectors;
@@ -27,7 +30,10 @@ pub use cert::Certificate;
 pub use chad::{AgentId, Chad, ChadError};
 pub use date::{DateError, Timestamp};
 pub use error::RecordError;
+pub use invoice::Invoice;
 pub use keys::{KeyError, KeyKind, PublicKey};
+pub use pasted::{TextError, TextKind};
 pub use shape::{is_uuid, refuse_nulls};
 pub use tally::{Side, TallyDraft, TallyRecord};
+pub use ticket::TicketText;
 pub use verified::Verified;
