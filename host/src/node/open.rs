@@ -200,6 +200,13 @@ impl Node {
     }
 }
 
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.net.stop();
+        self.ledger.stop();
+    }
+}
+
 /// Random bytes from the system.
 pub(super) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

@@ -301,7 +301,7 @@ pub(super) fn write_whole(path: &Path, content: &[u8], mode: u32) -> Result<(), 
 }
 
 /// The same for a file that must not be there yet.
-pub(super) fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), HomeError> {
+pub(crate) fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), HomeError> {
     put_whole(path, content, mode, |temporary| temporary.persist_noclobber(path).map(drop))
 }
 

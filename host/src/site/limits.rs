@@ -55,3 +55,7 @@ pub const LOCK_PATIENCE: u32 = 200;
 pub const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 /// Longest path of a Unix socket in bytes on every platform we know (BSD: 104 with the end mark).
 pub const SOCKET_PATH_BYTES: usize = 103;
+
+/// How far a file may have been changed ahead of the clock: file servers' clocks differ by seconds,
+/// rulings bear 2 s (PROTOCOL O-51).
+pub const CLOCK_SLACK: std::time::Duration = std::time::Duration::from_secs(5);

@@ -8,6 +8,7 @@ pub mod addresses;
 pub mod bans;
 pub mod books;
 pub mod config;
+pub mod doctor;
 pub mod endpoint;
 pub mod home;
 pub mod keys;

@@ -33,18 +33,19 @@ pub trait Rows {
     fn scan(&mut self, table: &str, range: &Range) -> Result<Vec<Row>, StoreError>;
 }
 
-impl<T: Transaction + ?Sized> Rows for T {
+/// A transaction as [`Store::begin`](crate::store::Store::begin) gives it.
+impl Rows for Box<dyn Transaction + '_> {
     fn get(&mut self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Transaction::get(self, table, key)
+        Transaction::get(&mut **self, table, key)
     }
     fn put(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        Transaction::put(self, table, key, value)
+        Transaction::put(&mut **self, table, key, value)
     }
     fn delete(&mut self, table: &str, key: &[u8]) -> Result<(), StoreError> {
-        Transaction::delete(self, table, key)
+        Transaction::delete(&mut **self, table, key)
     }
     fn scan(&mut self, table: &str, range: &Range) -> Result<Vec<Row>, StoreError> {
-        Transaction::scan(self, table, range)
+        Transaction::scan(&mut **self, table, range)
     }
 }
 
@@ -133,5 +134,40 @@ pub(super) mod memory {
             let rows = self.0.range((from, Bound::Unbounded)).take_while(|((name, _), _)| name == table);
             Ok(rows.take(range.limit as usize).map(|((_, key), value)| (key.clone(), value.clone())).collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::Store;
+    use crate::store::memory::MemoryStore;
+
+    #[test]
+    fn records_come_back_in_key_order_from_a_store_whatever_the_pages() {
+        let mut store = MemoryStore::new();
+        let count = PAGE_ROWS + 5;
+        let mut transaction = store.begin().unwrap();
+        for number in (0..count).rev() {
+            put(&mut transaction, "host.x", &number.to_be_bytes(), &number).unwrap();
+        }
+        put(&mut transaction, "host.y", b"other", &"another table").unwrap();
+        transaction.commit().unwrap();
+
+        let mut transaction = store.begin().unwrap();
+        let mut read = Vec::new();
+        for_each::<u32>(&mut transaction, "host.x", |_, number| read.push(number)).unwrap();
+        assert_eq!(read, (0..count).collect::<Vec<_>>());
+        assert_eq!(get::<u32>(&mut transaction, "host.x", &7_u32.to_be_bytes()).unwrap(), Some(7));
+        assert_eq!(get::<u32>(&mut transaction, "host.x", b"absent").unwrap(), None);
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_is_damage_and_names_its_table() {
+        let mut tables = memory::Tables::default();
+        put(&mut tables, "host.x", b"key", &"text").unwrap();
+        let message = get::<u32>(&mut tables, "host.x", b"key").unwrap_err().to_string();
+        assert!(message.contains("table host.x"), "{message}");
     }
 }
