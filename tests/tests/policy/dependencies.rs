@@ -2,7 +2,7 @@
 
 use crate::tree::root;
 use serde_json::Value;
-use spdx::{Expression, Licensee, ParseMode};
+use spdx::{Expression, LicenseReq, Licensee, ParseMode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
@@ -43,16 +43,19 @@ fn every_licence_is_on_the_list() {
             .unwrap_or_else(|error| panic!("{name} {version}: {licence:?} is no SPDX expression: {error}"));
         let exception = list(&policy["licenses"]["exceptions"]).iter().find(|entry| text(&entry["crate"]) == name);
         let own = exception.map(|entry| licensees(&entry["allow"])).unwrap_or_default();
-        if satisfied(&expression, &allowed) {
+        let missing = not_allowed(&expression, &allowed);
+        if missing.is_empty() {
             continue;
         }
-        if satisfied(&expression, &[allowed.clone(), own].concat()) {
+        if not_allowed(&expression, &[allowed.clone(), own].concat()).is_empty() {
             used_exceptions.insert(name.to_owned());
             continue;
         }
+        let missing = missing.into_iter().map(|licence| format!("\"{licence}\"")).collect::<Vec<_>>().join(", ");
         wrong.push(format!(
-            "{name} {version} is under {licence:?}. If that licence is fine for everything, add it to `allow`; if only \
-             here, add to `exceptions`, with a comment saying why:\n    {{ crate = \"{name}\", allow = [\"{licence}\"] }},"
+            "{name} {version} is under \"{licence}\". If that is fine for every crate, add to `allow`:\n    {missing},\n\
+             if for this one, add to `exceptions`, under a comment saying why:\n    \
+             {{ crate = \"{name}\", allow = [{missing}] }},"
         ));
     }
     for entry in list(&policy["licenses"]["exceptions"]) {
@@ -71,10 +74,10 @@ fn every_duplicate_crate_has_a_reason() {
     for package in packages(&metadata) {
         versions.entry(text(&package["name"])).or_default().insert(Version::parse(text(&package["version"])));
     }
-    let mut present = BTreeSet::new();
+    let mut present = BTreeMap::new();
     for (name, versions) in &versions {
         let older = versions.iter().rev().skip(1);
-        present.extend(older.map(|version| format!("{name}@^{}", version.series())));
+        present.extend(older.map(|version| (format!("{name}@^{}", version.series()), format!("{name}@{}", version.1))));
     }
 
     let policy = policy();
@@ -89,14 +92,14 @@ fn every_duplicate_crate_has_a_reason() {
             wrong.push(format!("{spec} is listed twice"));
         }
     }
-    for spec in present.difference(&listed) {
-        let name = spec.split('@').next().unwrap();
+    for (spec, exact) in present.iter().filter(|(spec, _)| !listed.contains(*spec)) {
         wrong.push(format!(
-            "{spec} has come in beside a newer version. See who wants it (cargo tree --workspace --target all \
-             --all-features -i {name}), update that if it can be, else add:\n    {{ crate = \"{spec}\", reason = \"…\" }},"
+            "{exact} has come in beside a newer version. `cargo tree --workspace --target all --all-features -i {exact}` \
+             shows who wants it; update that if it can be, else add to `skip`:\n    \
+             {{ crate = \"{spec}\", reason = \"…\" }},"
         ));
     }
-    for spec in listed.difference(&present) {
+    for spec in listed.iter().filter(|spec| !present.contains_key(*spec)) {
         wrong.push(format!("{spec} is no longer an older duplicate: remove its line"));
     }
     assert!(wrong.is_empty(), "`skip` under [bans] of deny.toml does not fit:\n{}", wrong.join("\n"));
@@ -141,6 +144,21 @@ fn the_host_is_built_without_any_plugin() {
 }
 
 #[test]
+fn only_what_a_licence_expression_needs_is_asked_for() {
+    let missing = |licence: &str, allowed: &[&str]| {
+        let licensees: Vec<_> = allowed.iter().map(|name| Licensee::parse(name).unwrap()).collect();
+        not_allowed(&Expression::parse_mode(licence, ParseMode::LAX).unwrap(), &licensees)
+            .into_iter()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(missing("MIT/GPL-3.0", &["MIT"]), Vec::<String>::new());
+    assert_eq!(missing("Apache-2.0 WITH LLVM-exception OR MIT", &["MIT"]), Vec::<String>::new());
+    assert_eq!(missing("Apache-2.0 AND (ISC OR MIT)", &["MIT", "ISC"]), ["Apache-2.0"]);
+    assert_eq!(missing("GPL-3.0-only", &["MIT"]), ["GPL-3.0-only"]);
+    assert_eq!(missing("ISC AND (MIT-0 OR ISC)", &["MIT"]), ["ISC"]);
+}
+
+#[test]
 fn versions_are_put_into_the_series_that_cargo_holds_compatible() {
     let series = |text: &str| Version::parse(text).series();
     assert_eq!(series("2.0.119"), "2");
@@ -175,8 +193,20 @@ fn licensees(names: &Value) -> Vec<Licensee> {
     list(names).iter().map(|name| Licensee::parse(text(name)).unwrap()).collect()
 }
 
-fn satisfied(expression: &Expression, licensees: &[Licensee]) -> bool {
-    expression.evaluate(|wanted| licensees.iter().any(|licensee| licensee.satisfies(wanted)))
+/// The licences that would have to be allowed beside these; none where the expression is satisfied.
+/// Where either of two would do, the one named later.
+fn not_allowed(expression: &Expression, licensees: &[Licensee]) -> BTreeSet<String> {
+    let known = |wanted: &LicenseReq| licensees.iter().any(|licensee| licensee.satisfies(wanted));
+    let failed = expression.evaluate_with_failures(known).err().unwrap_or_default();
+    let mut needed: BTreeSet<String> = failed.iter().map(|wanted| wanted.req.to_string()).collect();
+    for wanted in failed {
+        let mut fewer = needed.clone();
+        fewer.remove(&wanted.req.to_string());
+        if expression.evaluate(|wanted| known(wanted) || fewer.contains(&wanted.to_string())) {
+            needed = fewer;
+        }
+    }
+    needed
 }
 
 /// The plugins of the workspace, by folder.

@@ -2,6 +2,7 @@
 //! `unsafe` may stand, and that every protocol clause cited in the code exists.
 #![allow(clippy::unwrap_used)]
 
+mod citations;
 mod dependencies;
 mod sources;
 mod tree;

@@ -4,23 +4,18 @@ use crate::tree::{root, rust_files, text_files};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Where `unsafe` may stand (paths from the root; a folder ends with `/`), each with its reason.
-const UNSAFE_ALLOWED: [(&str, &str); 3] = [
+const UNSAFE_ALLOWED: [(&str, &str); 4] = [
     ("plugin-api/src/abi", "the plugin border: abi*.rs and abi/"),
     ("plugin-api/src/export.rs", "the attribute that names the symbols a plugin exports"),
     ("host/src/plugin/", "loading and calling native libraries"),
+    ("tests/fixtures/", "libraries that misbehave, to see the host survive them"),
 ];
 
 /// What a plugin reaches through its context alone, by module of `std`.
 const NOT_IN_PLUGINS: [&str; 5] = ["fs", "net", "process", "thread", "os"];
 
-/// Places that exist on one machine only. Written in two parts, so that this file passes.
-const MACHINE_PATHS: [&str; 5] = [
-    concat!("/wo", "rk/"),
-    concat!("/ro", "ot/"),
-    concat!("/ho", "me/"),
-    concat!("/Us", "ers/"),
-    concat!("../sha", "red"),
-];
+/// Places that a machine of ours has. Written in two parts, so that this file passes.
+const MACHINE_PATHS: [&str; 3] = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("../sha", "red")];
 
 #[test]
 fn unsafe_stands_at_the_plugin_border_only() {
@@ -84,10 +79,13 @@ fn plugins_reach_the_world_through_their_context_alone() {
 
 #[test]
 fn no_file_mentions_a_place_on_one_machine() {
+    let mut places: Vec<_> = MACHINE_PATHS.iter().map(ToString::to_string).collect();
+    places.push(root().display().to_string());
+    places.extend(std::env::var("HOME").ok().filter(|home| home.len() > 1).map(|home| format!("{home}/")));
     let mut wrong = Vec::new();
     for file in text_files("") {
         for (number, line) in file.text.lines().enumerate() {
-            if let Some(found) = MACHINE_PATHS.iter().find(|place| mentions(line, place)) {
+            if let Some(found) = places.iter().find(|place| mentions(line, place)) {
                 wrong.push(format!("{}:{} {found}", file.path, number + 1));
             }
         }
