@@ -47,15 +47,14 @@ fn cargo(verb: &[&str], package: &str, rustc_arguments: &[&str]) -> PathBuf {
         .expect("a package with crate-type cdylib gives a library")
 }
 
-/// Replaces the text after a marker by another, padded with spaces to the same length.
+/// Replaces the text that `place` begins with, padded with spaces to `room`.
 ///
 /// # Panics
-/// When the marker is not there, or the text has no room.
-pub fn patch_text(library: &mut [u8], marker: &str, room: usize, text: &str) {
+/// When the text has no room.
+pub fn patch_text(place: &mut [u8], room: usize, text: &str) {
     assert!(text.len() <= room, "{text:?} has no room");
-    let at = find(library, marker.as_bytes()) + marker.len();
-    library[at..at + room].fill(b' ');
-    library[at..at + text.len()].copy_from_slice(text.as_bytes());
+    place[..room].fill(b' ');
+    place[..text.len()].copy_from_slice(text.as_bytes());
 }
 
 /// Where these bytes are.

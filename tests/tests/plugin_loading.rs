@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use tallyho::plugin::check::{CheckReport, check_with};
 use tallyho::plugin::{LoadedPlugin, Loader, LoaderOptions, Plugin, ProbeCommand, StaticPlugin};
@@ -17,8 +17,6 @@ use tallyho_plugin::services::Services;
 use tallyho_plugin::{Command, Context, Event, Fault, FaultKind, Handler, Manifest, Message};
 use tallyho_tests::plugins::{build_library, build_library_with, find, patch_text};
 use tallyho_tests::services::SmallServices;
-
-const MISBEHAVING: &str = "tallyho-fixture-misbehaving";
 
 /// A loader with a folder of its own, and files in it.
 struct Site {
@@ -65,10 +63,26 @@ impl Site {
     }
 }
 
+/// The fixture as built, and where it is patched.
+struct Fixture {
+    bytes: Vec<u8>,
+    behaviour: usize,
+    label: usize,
+    stamp: usize,
+}
+
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
+    let bytes = fs::read(build_library("tallyho-fixture-misbehaving")).unwrap();
+    let behind = |marker: &[u8]| find(&bytes, marker) + marker.len();
+    let behaviour = behind(b"TALLYHO-FIXTURE-BEHAVIOUR:");
+    let (label, stamp) = (behind(b"TALLYHO-FIXTURE-LABEL:"), behind(&STAMP_MAGIC));
+    Fixture { bytes, behaviour, label, stamp }
+});
+
 fn fixture(behaviour: &str, label: &str) -> Vec<u8> {
-    let mut bytes = fs::read(build_library(MISBEHAVING)).unwrap();
-    patch_text(&mut bytes, "TALLYHO-FIXTURE-BEHAVIOUR:", 30, behaviour);
-    patch_text(&mut bytes, "TALLYHO-FIXTURE-LABEL:", 18, label);
+    let mut bytes = FIXTURE.bytes.clone();
+    patch_text(&mut bytes[FIXTURE.behaviour..], 30, behaviour);
+    patch_text(&mut bytes[FIXTURE.label..], 18, label);
     bytes
 }
 
@@ -172,7 +186,7 @@ fn a_plugin_for_another_abi_is_refused_without_running_it() {
     // A probe that cannot be started shows that none was.
     let site = Site::with(|options| options.probe = ProbeCommand::program("/nowhere/at/all"));
     let good = fixture("constructor-aborts", "a");
-    let at = find(&good, &STAMP_MAGIC) + 16;
+    let at = FIXTURE.stamp;
     let with_version = |major: u32, minor: u32| {
         let mut bytes = good.clone();
         bytes[at..at + 4].copy_from_slice(&major.to_ne_bytes());
