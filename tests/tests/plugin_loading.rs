@@ -210,12 +210,35 @@ fn a_plugin_for_another_abi_is_refused_without_running_it() {
 #[test]
 fn a_plugin_whose_panics_would_end_the_host_is_refused() {
     let site = Site::new();
-    let path = build_library_with("tallyho-fixture-aborting", &["-C", "panic=abort"]);
+    let path = build_library_with("tallyho-fixture-aborting", &["-C", "panic=abort"]).unwrap();
     assert_eq!(
         site.refusal(&path),
         "is built with panic = \"abort\", so that its first panic would end the host; expected panic = \"unwind\"; \
          remove panic = \"abort\" from its Cargo profile and build it again"
     );
+    site.is_well();
+}
+
+#[test]
+fn an_ordinary_plugin_does_not_even_compile_with_panic_abort() {
+    let errors = build_library_with("tallyho-echo", &["-C", "panic=abort"]).unwrap_err();
+    assert!(errors.contains("remove `panic = \"abort\"` from the profile"), "{errors}");
+}
+
+#[test]
+fn a_damaged_header_costs_a_child_process_at_most() {
+    let site = Site::new();
+    let good = fixture("good", "a");
+    let headers = 64 + 56 * usize::from(u16::from_le_bytes([good[56], good[57]]));
+    // Every byte holds; each costs a probe, so that one in 17 is tried.
+    for at in (0..headers).step_by(17) {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x55;
+        match site.loader.load(&site.file("damaged.so", &bytes)) {
+            Ok(plugin) => assert_eq!(label(&plugin), "a", "byte {at} does not matter"),
+            Err(error) => assert!(!error.to_string().contains('\n'), "one readable line for byte {at}: {error}"),
+        }
+    }
     site.is_well();
 }
 
