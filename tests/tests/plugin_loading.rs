@@ -255,7 +255,10 @@ fn a_plugin_that_crashes_when_loaded_crashes_a_child_process_only() {
             "crashed in a child process while being opened (its constructors run then): signal 11 (SIGSEGV)",
         ),
         ("constructor-exits", "crashed in a child process while being opened (its constructors run then): exit code 0"),
-        ("create-aborts", "crashed in a child process while making its handler: signal 6 (SIGABRT)"),
+        (
+            "create-aborts",
+            "crashed in a child process while making its handler: signal 6 (SIGABRT) (it said: out of patience)",
+        ),
     ] {
         let refusal = site.refusal(&site.file("crash.so", &fixture(behaviour, "a")));
         assert!(refusal.starts_with(expected), "{behaviour}: {refusal}");
