@@ -140,6 +140,18 @@ fn the_echo_example_answers_what_it_is_told() {
 }
 
 #[test]
+fn a_plugin_built_upon_another_is_told_from_it_by_the_file_name() {
+    let site = Site::new();
+    let path = build_library("tallyho-fixture-layered");
+    assert_eq!(site.loader.load(&path).unwrap().manifest().name, "layered");
+    let bytes = fs::read(&path).unwrap();
+    let error = site.loader.load(&site.file("other.so", &bytes)).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("holds several plugins (tallyho_echo, tallyho_fixture_layered)"), "{error}");
+    let named = site.file("libtallyho_echo.so", &bytes);
+    assert_eq!(site.loader.load(&named).unwrap().manifest().name, "echo");
+}
+
+#[test]
 fn a_handler_linked_in_behaves_as_a_loaded_one() {
     struct Linked;
     impl Handler for Linked {
