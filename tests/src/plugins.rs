@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// Builds a package's library with the profile that this program was built with, and gives its path.
 /// Does nothing where it is up to date; needs no network. Cargo makes those who ask at once wait.
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 /// # Panics
 /// When it does not build.
 pub fn build_library(package: &str) -> PathBuf {
-    cargo(&["build"], package, &[])
+    cargo(&["build"], package, &[]).unwrap_or_else(|errors| panic!("{package} does not build:\n{errors}"))
 }
 
 /// Builds a package's program likewise.
@@ -19,61 +19,61 @@ pub fn build_library(package: &str) -> PathBuf {
 /// # Panics
 /// When it does not build.
 pub fn build_program(package: &str) -> PathBuf {
-    artifacts(&["build"], package, &[])
-        .iter()
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .expect("a package with a binary gives a program")
+    let built = artifacts(&["build"], package, &[]);
+    let messages = built.unwrap_or_else(|errors| panic!("{package} does not build:\n{errors}"));
+    let program = messages.iter().find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    program.expect("a package with a binary gives a program")
 }
 
 /// [`build_library`] with more arguments for `rustc`, for that package alone.
 ///
-/// # Panics
-/// As for [`build_library`].
-pub fn build_library_with(package: &str, rustc_arguments: &[&str]) -> PathBuf {
+/// # Errors
+/// What the compiler said.
+pub fn build_library_with(package: &str, rustc_arguments: &[&str]) -> Result<PathBuf, String> {
     cargo(&["rustc", "--lib"], package, rustc_arguments)
 }
 
-fn cargo(verb: &[&str], package: &str, rustc_arguments: &[&str]) -> PathBuf {
-    artifacts(verb, package, rustc_arguments)
+fn cargo(verb: &[&str], package: &str, rustc_arguments: &[&str]) -> Result<PathBuf, String> {
+    artifacts(verb, package, rustc_arguments)?
         .iter()
         .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
         .filter_map(|file| file.as_str().map(PathBuf::from))
         .find(|file| file.extension().is_some_and(|extension| extension == env::consts::DLL_EXTENSION))
-        .expect("a package with crate-type cdylib gives a library")
+        .ok_or_else(|| format!("{package} gives no library; its crate-type has to name cdylib"))
 }
 
 /// What cargo says of the package's targets.
-fn artifacts(verb: &[&str], package: &str, rustc_arguments: &[&str]) -> Vec<Value> {
+fn artifacts(verb: &[&str], package: &str, rustc_arguments: &[&str]) -> Result<Vec<Value>, String> {
     let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let output = Command::new(program)
-        .current_dir(root)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .args(verb)
         .args(["--quiet", "--offline", "--message-format=json-render-diagnostics", "--package", package])
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .args((!rustc_arguments.is_empty()).then_some("--"))
         .args(rustc_arguments)
-        .stderr(Stdio::inherit())
         .output()
-        .expect("cargo runs, since it started this test");
-    assert!(output.status.success(), "{package} does not build; see above");
+        .map_err(|error| format!("cargo cannot be run: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
     let name = package.replace('-', "_");
-    String::from_utf8_lossy(&output.stdout)
+    let messages = String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == name.as_str())
-        .collect()
+        .collect();
+    Ok(messages)
 }
 
-/// Replaces the text after a marker by another, padded with spaces to the same length.
+/// Replaces the text that `place` begins with, padded with spaces to `room`.
 ///
 /// # Panics
-/// When the marker is not there, or the text has no room.
-pub fn patch_text(library: &mut [u8], marker: &str, room: usize, text: &str) {
+/// When the text has no room.
+pub fn patch_text(place: &mut [u8], room: usize, text: &str) {
     assert!(text.len() <= room, "{text:?} has no room");
-    let at = find(library, marker.as_bytes()) + marker.len();
-    library[at..at + room].fill(b' ');
-    library[at..at + text.len()].copy_from_slice(text.as_bytes());
+    place[..room].fill(b' ');
+    place[..text.len()].copy_from_slice(text.as_bytes());
 }
 
 /// Where these bytes are.

@@ -47,7 +47,8 @@ pub struct Loader {
 
 #[derive(Default)]
 struct Builds {
-    sound: HashMap<BuildHash, Arc<Build>>,
+    /// By content, and by header symbol where one library holds several plugins.
+    sound: HashMap<(BuildHash, String), Arc<Build>>,
     /// All libraries mapped, also those refused afterwards: they stay too.
     mapped: usize,
 }
@@ -90,10 +91,11 @@ impl Loader {
         // Held throughout: the same new bytes are never mapped twice. Nothing below panics half way
         // through changing it, so a poisoned lock is as good as another.
         let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(build) = builds.sound.get(&file.hash) {
+        let facts = elf::inspect(&file.bytes, path)?;
+        let key = (file.hash, facts.header_symbol.clone());
+        if let Some(build) = builds.sound.get(&key) {
             return Ok(build.clone());
         }
-        let facts = elf::inspect(&file.bytes, path)?;
         elf::check_stamp(&facts.stamp)?;
         if builds.mapped >= self.options.max_builds {
             return Err(Refusal::TooManyBuilds { most: self.options.max_builds });
@@ -108,7 +110,7 @@ impl Loader {
         let library = map(&copy)?;
         let module = module(&library, &facts.header_symbol, &facts.stamp)?;
         let build = Arc::new(Build { hash: file.hash, module, manifest: read_manifest(module)?, copy });
-        builds.sound.insert(file.hash, build.clone());
+        builds.sound.insert(key, build.clone());
         Ok(build)
     }
 }

@@ -105,6 +105,8 @@ pub fn probe(
         .arg(copy)
         .arg(header_symbol)
         .arg(stamp.minor.to_string())
+        // A panic's message is to be the last line, not its backtrace.
+        .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

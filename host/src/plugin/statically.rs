@@ -1,5 +1,6 @@
 //! A handler linked into this program: for tests, simulations and benchmarks.
 
+use crate::plugin::manifest::check_manifest;
 use crate::plugin::read::BuildHash;
 use crate::plugin::{Plugin, next_generation};
 use std::path::Path;
@@ -20,9 +21,13 @@ impl<H: Handler> StaticPlugin<H> {
     /// Makes the handler.
     ///
     /// # Errors
-    /// The handler's own reason not to be made.
+    /// The handler's own reason not to be made, or what its manifest lacks to be loadable.
     pub fn create() -> Result<Self, Fault> {
-        guarded(|| Ok(StaticPlugin { handler: H::create()?, manifest: H::manifest(), generation: next_generation() }))
+        guarded(|| {
+            let manifest = H::manifest();
+            check_manifest(&manifest).map_err(|refusal| Fault::failed(refusal.to_string()).fix(refusal.fix()))?;
+            Ok(StaticPlugin { handler: H::create()?, manifest, generation: next_generation() })
+        })
     }
 }
 
