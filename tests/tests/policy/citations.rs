@@ -1,6 +1,6 @@
 //! The protocol page and the code that cites it.
 
-use crate::tree::{rust_files, text_files};
+use crate::tree::{root, rust_files, text_files};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Words that may stand inside a citation without ending it.
@@ -85,6 +85,39 @@ fn the_protocol_page_refers_only_to_decisions_it_has() {
 }
 
 #[test]
+fn every_test_vector_is_named_in_appendix_c_and_exists() {
+    let page =
+        protocol_files().into_iter().find(|file| file.path.contains("c-test-vectors")).expect("appendix C is a page");
+    let vectors = text_files("tests/vectors");
+    assert!(!vectors.is_empty());
+    for file in &vectors {
+        assert!(
+            page.text.contains(&file.path),
+            "appendix C does not say what {} is and which test asserts it",
+            file.path
+        );
+    }
+    for word in page.text.split(['`', ' ', '\n']).filter(|word| word.starts_with("tests/vectors/")) {
+        assert!(vectors.iter().any(|file| file.path == word), "appendix C names {word}, which does not exist");
+    }
+}
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    let mut wrong = Vec::new();
+    for file in text_files("").iter().filter(|file| file.path.ends_with(".md")) {
+        let folder = root().join(&file.path).parent().expect("a file is in a folder").to_path_buf();
+        for link in links(&file.text) {
+            if !folder.join(link).exists() {
+                wrong.push(format!("{} links to {link}", file.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "no such file:\n{}", wrong.join("\n"));
+    assert_eq!(links("[a](b.md#c) [d](https://e) [f](#g) `h](i)"), ["b.md"]);
+}
+
+#[test]
 fn citations_are_read_to_their_end() {
     assert_eq!(clauses("// PROTOCOL 4.5 T12 and T13, O-20: a re-sent offer is 4.2 old"), ["4.5", "T12", "T13", "O-20"]);
     assert_eq!(clauses("/// (PROTOCOL 3.1 check 5)"), ["3.1"]);
@@ -159,6 +192,16 @@ fn stated_rule(line: &str) -> Option<&str> {
     let end = start.find(|character: char| !character.is_ascii_alphanumeric() && character != '-')?;
     let (rule, rest) = start.split_at(end);
     (is_rule(rule) && (rest.starts_with(" |") || rest.starts_with(".**"))).then_some(rule)
+}
+
+/// The files of the project that a page links to.
+fn links(text: &str) -> Vec<&str> {
+    let targets = text.split("](").zip(text.split("](").skip(1));
+    targets
+        .filter(|(before, _)| before.rsplit('\n').next().is_some_and(|line| line.matches('`').count() % 2 == 0))
+        .filter_map(|(_, after)| after.split([')', '#', ' ']).next())
+        .filter(|target| !target.is_empty() && !target.contains(':'))
+        .collect()
 }
 
 fn protocol_files() -> Vec<crate::tree::Source> {
