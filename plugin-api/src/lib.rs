@@ -31,7 +31,7 @@ pub mod prelude {
     pub use crate::fault::Fault;
     pub use crate::handler::Handler;
     pub use crate::manifest::{Argument, ArgumentKind, CommandSpec, Manifest, Target};
-    pub use crate::record::Chad;
+    pub use crate::record::{AgentId, Certificate, Chad, RecordError, Side, TallyDraft, TallyRecord, Timestamp};
     pub use crate::services::Outgoing;
     pub use serde_json::{Value, json};
 }
