@@ -2,7 +2,7 @@
 
 use super::Envelope;
 use super::site::{Site, in_force};
-use super::tickets::{Issued, same};
+use super::tickets::Issued;
 use crate::event::{Message, Presented};
 use crate::manifest::{RelationMember, Target};
 use crate::record::Chad;
@@ -54,7 +54,7 @@ impl Site {
     fn presented(&self, envelope: &Envelope) -> Result<Presented, Fault> {
         let ticket = envelope.ticket.as_ref().unwrap_or(&Value::Null);
         let party: Option<Chad> = serde_json::from_value(ticket["cert"]["chad"].clone()).ok();
-        let party = party.filter(|party| same(party, &envelope.from));
+        let party = party.filter(|party| party.same_party(&envelope.from));
         let party = party.ok_or_else(|| dropped("the certificate is not the sender's"))?;
         let token = ticket["token"].as_str().unwrap_or_default();
         let issued: &Issued = self.state.tickets.get(token).ok_or_else(|| dropped("the token is unknown"))?;

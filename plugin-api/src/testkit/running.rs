@@ -2,12 +2,12 @@
 
 use super::dice::Dice;
 use super::effects::{Effect, Effects};
-use super::keys::{Keys, checks_out};
+use super::keys::Keys;
 use super::plugin::Plugin;
 use super::state::{State, Table};
 use super::{hosted, limits};
 use crate::event::Command;
-use crate::record::{AgentId, Timestamp};
+use crate::record::{AgentId, Timestamp, signing};
 use crate::services::{Check, LogLevel, Outgoing, Range, Relation, Row, Services};
 use crate::{Context, Event, Fault, FaultKind};
 use serde_json::Value;
@@ -214,11 +214,11 @@ impl Services for Running<'_> {
 
     fn verify(&mut self, check: &Check) -> bool {
         let known = crate::context::to_cbor(check).ok().and_then(|key| self.prepared.get(&key).copied());
-        known.unwrap_or_else(|| checks_out(check))
+        known.unwrap_or_else(|| signing::verify(check))
     }
 
     fn sign_agent(&mut self, text: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.tape.next(|| Ok(self.keys.agent.sign(text)))
+        self.tape.next(|| Ok(self.keys.agent.sign(text).to_vec()))
     }
 
     fn sign_user(&mut self, user: &str, text: &[u8]) -> Result<Vec<u8>, Fault> {

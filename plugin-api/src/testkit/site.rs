@@ -2,14 +2,14 @@
 
 use super::dice::{self, Dice};
 use super::effects::Effects;
-use super::keys::{Keys, User, UserKey, checks_out};
+use super::keys::{Keys, User, UserKey};
 use super::plugin::Plugin;
 use super::running::{Running, Tape};
 use super::state::{Sent, State};
 use super::tickets::Issued;
 use super::{Log, limits};
 use crate::event::{Command, Delivery, Fate, Life, Timer};
-use crate::record::{AgentId, Chad, Timestamp};
+use crate::record::{AgentId, Chad, Timestamp, signing};
 use crate::services::{Keep, Relation};
 use crate::{Event, Fault, Handler};
 use serde_json::Value;
@@ -86,20 +86,30 @@ impl Site {
 
     /// Adds a user whose Ed25519 key the site holds, and returns the address.
     pub fn add_user(&mut self, cuid: &str) -> Chad {
-        self.put_user(cuid, true);
+        let key = self.usual_key(cuid);
+        self.put_user(cuid, key, true);
+        self.chad(cuid)
+    }
+
+    /// Adds a user whose P-521 key the site holds, as users who deal with other implementations have.
+    pub fn add_user_p521(&mut self, cuid: &str) -> Chad {
+        self.put_user(cuid, UserKey::p521(), true);
         self.chad(cuid)
     }
 
     /// Adds a user who keeps the private key elsewhere; the test signs with the key returned.
     pub fn add_user_elsewhere(&mut self, cuid: &str) -> UserKey {
-        self.put_user(cuid, false)
+        let key = self.usual_key(cuid);
+        self.put_user(cuid, key.clone(), false);
+        key
     }
 
-    fn put_user(&mut self, cuid: &str, here: bool) -> UserKey {
-        let key = UserKey::of(&format!("user {cuid} of {}", self.seed));
-        let user = User { name: cuid.to_owned(), key: key.clone(), here };
-        self.keys.users.insert(cuid.to_owned(), user);
-        key
+    fn usual_key(&self, cuid: &str) -> UserKey {
+        UserKey::of(&format!("user {cuid} of {}", self.seed))
+    }
+
+    fn put_user(&mut self, cuid: &str, key: UserKey, here: bool) {
+        self.keys.users.insert(cuid.to_owned(), User { name: cuid.to_owned(), key, here });
     }
 
     /// The agent's id.
@@ -337,7 +347,8 @@ impl Site {
 
     fn attempt(&self, plugin: &Plugin, event: &Event, tape: &mut Tape) -> Result<(Value, Effects), Fault> {
         let prepared = plugin.prepare(event).into_iter();
-        let prepared = prepared.filter_map(|check| Some((crate::context::to_cbor(&check).ok()?, checks_out(&check))));
+        let prepared =
+            prepared.filter_map(|check| Some((crate::context::to_cbor(&check).ok()?, signing::verify(&check))));
         let mut running = Running {
             state: &self.state,
             plugins: &self.plugins,

@@ -27,7 +27,7 @@ impl Issued {
     /// certificate, or why the token is not valid.
     pub(crate) fn check(&self, cert: &Value, party: &Chad, now: Timestamp) -> Result<Presented, &'static str> {
         let repeat = match (&self.used, &self.by) {
-            (Some(_), Some(by)) if same(by, party) => true,
+            (Some(_), Some(by)) if by.same_party(party) => true,
             (Some(_), _) => return Err("the token is used"),
             (None, _) => false,
         };
@@ -37,7 +37,7 @@ impl Issued {
         if self.order.expires.is_some_and(|expires| now >= expires) {
             return Err("the token has expired");
         }
-        if self.order.limit.as_ref().is_some_and(|limit| !same(limit, party)) {
+        if self.order.limit.as_ref().is_some_and(|limit| !limit.same_party(party)) {
             return Err("the token is for somebody else");
         }
         Ok(Presented {
@@ -49,9 +49,4 @@ impl Issued {
             cert: cert.clone(),
         })
     }
-}
-
-/// The same party (PROTOCOL 1.1): user and agent equal.
-pub(crate) fn same(one: &Chad, other: &Chad) -> bool {
-    one.cuid == other.cuid && one.agent == other.agent
 }
