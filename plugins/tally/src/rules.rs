@@ -243,6 +243,8 @@ impl Turn<'_, '_> {
             half.own_sign = received.sign(side).map(str::to_owned);
         }
         if let Some(before) = &self.before {
+            // The row says which state comes next; T13 stays where it is.
+            (half.status, half.request, half.since) = (before.status, before.request, before.since);
             half.tokens = before.tokens.clone();
         }
         half.offered = true;
