@@ -20,6 +20,8 @@ pub mod handler;
 pub mod manifest;
 pub mod record;
 pub mod services;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use context::Context;
 pub use event::{Command, Delivery, Event, Fate, Life, Message, Timer};
