@@ -36,7 +36,7 @@ pub const KEY_FILE_BYTES: u64 = 16 * 1024;
 /// Largest key export read, in bytes: room for some 10,000 users.
 pub const EXPORT_BYTES: u64 = 8 << 20;
 /// Rounds of PBKDF2-HMAC-SHA-512 when exporting keys: three times what OWASP advised in 2023
-/// (210,000); a quarter of a second here, once per export and once per import.
+/// (210,000); about 0.4 s of one processor, once per export and once per import.
 pub const EXPORT_ROUNDS: u32 = 600_000;
 /// Most rounds accepted on import: a file asking for more would hold the program for minutes.
 pub const EXPORT_ROUNDS_MAX: u32 = 10_000_000;

@@ -20,4 +20,5 @@ pub mod rows;
 pub mod tickets;
 pub mod users;
 
+mod ticket_refusal;
 mod toml_reader;
