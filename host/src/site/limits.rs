@@ -26,8 +26,8 @@ pub const SUBJECT_BYTES: usize = 256;
 pub const SWEEP_ROWS: u32 = 200;
 /// Rows read at a time when a whole table is listed.
 pub const PAGE_ROWS: u32 = 1_000;
-/// Most relations a site holds: about 500 bytes each in memory, so half of a 1 GB machine.
-pub const RELATIONS: usize = 1_000_000;
+/// Most relations a site holds: about 1.4 kB each in memory, so a third of a machine with 1 GB.
+pub const RELATIONS: usize = 250_000;
 
 /// Largest configuration file read, in bytes: a real one has a few thousand.
 pub const CONFIG_BYTES: u64 = 1 << 20;
