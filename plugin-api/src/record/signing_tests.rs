@@ -153,6 +153,7 @@ fn the_agents_of_the_vectors_come_from_their_seeds_and_sign_the_same() {
         let key = AgentKey::from_seed(&base64v::decode_array(seed).unwrap()).unwrap();
         assert_eq!(key.id().as_str(), agent(name));
         assert_eq!(base64v::encode(key.seed()), seed);
+        assert_eq!(seed, super::hash_text(&format!("spec {} {name}", if name == "R" { "referee" } else { "agent" })));
         // Ed25519 signatures are the same each time.
         if name == "R" {
             assert_eq!(base64v::encode(key.sign(text("good_canon").as_bytes())), text("good_sign"));

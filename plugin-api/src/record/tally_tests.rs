@@ -1,6 +1,7 @@
 //! Tests of `tally`.
 #![allow(clippy::unwrap_used)]
 
+use super::TallyDraft;
 use super::tally::*;
 use super::vectors::{text, vectors};
 use super::{Chad, RecordError, Timestamp, canonical, refuse_nulls};
@@ -185,6 +186,8 @@ fn a_draft_grows_into_the_tally_of_the_vectors() {
     draft.half_mut(Side::Foil).cert = Some(cert("foil"));
     assert_eq!(draft.finish().unwrap().core_canonical(), text("tally_canon"));
     assert_eq!(record().to_draft(), draft);
+    let next = record().redraft().finish().unwrap();
+    assert_eq!((next.revision(), next.uuid(), next.sign(Side::Stock)), (2, record().uuid(), None));
     draft.foil.terms = json!({"limit": null});
     assert!(draft.finish().unwrap().core_canonical().contains("null"), "a partner's nulls stay");
     assert!(refuse_nulls(&draft.foil.terms, "foil.terms").unwrap_err().to_string().contains("foil.terms.limit"));

@@ -105,6 +105,7 @@ impl TicketText {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use proptest::prelude::*;
 
     const B: &str = "rfqhPl-TxQJ084VSssaPvQwnHjupzGwoE0-YDoVy4TM";
     const T: &str = "0123456789abcdef0123456789abcdef";
@@ -216,6 +217,30 @@ mod tests {
             (error(&"x".repeat(70_000)), "the text has 70000 bytes"),
         ] {
             assert!(message.contains(named), "{named}: {message}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_stops_the_reader(text in any::<String>(), start in prop::sample::select(vec!["", "{", "chip://", "https://x/invite?", "https://x/pay?"])) {
+            let text = format!("{start}{text}");
+            let _ = (TicketText::read(&text), crate::record::Invoice::read(&text));
+        }
+
+        #[test]
+        fn every_ticket_comes_back_from_every_form(
+            token in "[A-Za-z0-9_-]{22,128}",
+            cuid in "[^:@/?#\\s\\p{C}]{1,16}",
+            key in any::<[u8; 32]>(),
+            at in prop::option::of(Timestamp::FIRST.0..=Timestamp::LAST.0),
+        ) {
+            let chad = Chad::user(cuid, crate::record::AgentId::from_bytes(&key)).at("2001:db8::7", 80);
+            let ticket = TicketText { token, chad, expires: at.map(Timestamp) };
+            prop_assert_eq!(&TicketText::read(&ticket.to_json().to_string()).unwrap(), &ticket);
+            prop_assert_eq!(&TicketText::read(&ticket.to_bare().to_string()).unwrap(), &ticket);
+            let timeless = TicketText { expires: None, ..ticket };
+            prop_assert_eq!(&TicketText::read(&timeless.to_link()).unwrap(), &timeless);
+            prop_assert_eq!(&TicketText::read(&timeless.to_uri()).unwrap(), &timeless);
         }
     }
 }
