@@ -11,17 +11,18 @@ use tempfile::TempDir;
 /// Rows there are before a measurement.
 const ROWS: u64 = 100_000;
 /// Bytes of a value, about a small message or state record.
-const VALUE: [u8; 200] = [0x5a; 200];
+const VALUE_BYTES: usize = 200;
 const TABLES: [&str; 2] = ["tally.tallies", "chit.chits"];
 
 fn main() {
     divan::main();
 }
 
-/// A store with `ROWS` rows spread over the tables, and its folder.
+/// A store with `ROWS` rows, half of them in each table, and its folder.
 struct Site {
     store: Box<dyn Store>,
-    numbers: Numbers,
+    /// Counts what was done, so that nothing is done twice alike: SQLite would notice.
+    turn: u64,
     _folder: Option<TempDir>,
 }
 
@@ -36,71 +37,100 @@ impl Site {
         Self::filled(Box::new(MemoryStore::new()), None)
     }
 
-    fn filled(mut store: Box<dyn Store>, folder: Option<TempDir>) -> Self {
-        let mut numbers = Numbers(1);
+    fn filled(store: Box<dyn Store>, folder: Option<TempDir>) -> Self {
+        let mut site = Site { store, turn: 0, _folder: folder };
         for _ in 0..ROWS / 1_000 {
-            put_batch(&mut *store, &mut numbers, 1_000);
+            site.put_batch(1_000, |turn| turn);
         }
-        Site { store, numbers: Numbers(1), _folder: folder }
+        site
+    }
+
+    /// Puts rows in one transaction; `key_of` chooses each key from the turn.
+    fn put_batch(&mut self, rows: usize, key_of: impl Fn(u64) -> u64) {
+        let mut transaction = self.store.begin().expect("begins");
+        for _ in 0..rows {
+            let number = key_of(self.turn);
+            transaction.put(table(number), &key(number), &value(self.turn)).expect("puts");
+            self.turn += 1;
+        }
+        transaction.commit().expect("commits");
     }
 }
 
-/// Uuid-like keys: every one is somewhere else in the table.
-struct Numbers(u64);
-
-impl Numbers {
-    fn key(&mut self) -> [u8; 16] {
-        // SplitMix64: the same keys in every run.
-        let mut half = || {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            (mixed ^ (mixed >> 31)).to_be_bytes()
-        };
-        let (high, low) = (half(), half());
-        let mut key = [0; 16];
-        key[..8].copy_from_slice(&high);
-        key[8..].copy_from_slice(&low);
-        key
-    }
+fn table(number: u64) -> &'static str {
+    TABLES[(number % 2) as usize]
 }
 
-fn put_batch(store: &mut dyn Store, numbers: &mut Numbers, rows: usize) {
-    let mut transaction = store.begin().expect("begins");
-    for row in 0..rows {
-        transaction.put(TABLES[row % 2], &numbers.key(), &VALUE).expect("puts");
-    }
-    transaction.commit().expect("commits");
+/// One of the rows the site was filled with; another on each turn, everywhere in the tables.
+fn filled_row(turn: u64) -> u64 {
+    turn.wrapping_mul(48_271) % ROWS
+}
+
+/// Uuid-like: every one is somewhere else in the table, the same in each run (SplitMix64).
+fn key(number: u64) -> [u8; 16] {
+    let half = |n: u64| {
+        let state = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)).to_be_bytes()
+    };
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&half(2 * number));
+    key[8..].copy_from_slice(&half(2 * number + 1));
+    key
+}
+
+fn value(turn: u64) -> [u8; VALUE_BYTES] {
+    let mut value = [0x5a; VALUE_BYTES];
+    value[..8].copy_from_slice(&turn.to_be_bytes());
+    value
 }
 
 /// New rows at random places, durable.
 #[divan::bench(args = [1, 10, 100, 1_000], sample_count = 300, sample_size = 1)]
 fn sqlite_put_and_commit(bencher: Bencher<'_, '_>, batch: usize) {
     let mut site = Site::on_sqlite();
-    site.numbers = Numbers(u64::MAX / 3);
-    bencher.counter(ItemsCount::new(batch)).bench_local(|| put_batch(&mut *site.store, &mut site.numbers, batch));
+    bencher.counter(ItemsCount::new(batch)).bench_local(|| site.put_batch(batch, |turn| turn));
+}
+
+/// New rows in the order of their keys, as in a journal.
+#[divan::bench(args = [1, 10, 100, 1_000], sample_count = 300, sample_size = 1)]
+fn sqlite_append_and_commit(bencher: Bencher<'_, '_>, batch: u64) {
+    let mut site = Site::on_sqlite();
+    bencher.counter(ItemsCount::new(batch)).bench_local(|| {
+        let mut transaction = site.store.begin().expect("begins");
+        for _ in 0..batch {
+            let table = ["host.journal", "host.outbox"][(site.turn % 2) as usize];
+            transaction.put(table, &site.turn.to_be_bytes(), &value(site.turn)).expect("puts");
+            site.turn += 1;
+        }
+        transaction.commit().expect("commits");
+    });
 }
 
 /// Rows that are there, changed.
-#[divan::bench(args = [1, 100, 1_000], sample_count = 300, sample_size = 1)]
+#[divan::bench(args = [1, 10, 100, 1_000], sample_count = 300, sample_size = 1)]
 fn sqlite_overwrite_and_commit(bencher: Bencher<'_, '_>, batch: usize) {
     let mut site = Site::on_sqlite();
-    bencher.counter(ItemsCount::new(batch)).bench_local(|| put_batch(&mut *site.store, &mut site.numbers, batch));
+    bencher.counter(ItemsCount::new(batch)).bench_local(|| site.put_batch(batch, filled_row));
 }
 
-/// What the ledger does: per event two reads, three writes; one commit per batch.
-#[divan::bench(args = [1, 100, 1_000], sample_count = 200, sample_size = 1)]
-fn sqlite_events_of_two_gets_and_three_puts(bencher: Bencher<'_, '_>, events: usize) {
+/// What the ledger does: per event two reads, two changed rows and a journal entry; one commit per
+/// batch.
+#[divan::bench(args = [1, 10, 100, 1_000], sample_count = 200, sample_size = 1)]
+fn sqlite_events(bencher: Bencher<'_, '_>, events: u64) {
     let mut site = Site::on_sqlite();
     bencher.counter(ItemsCount::new(events)).bench_local(|| {
         let mut transaction = site.store.begin().expect("begins");
         for _ in 0..events {
-            let (left, right) = (site.numbers.key(), site.numbers.key());
-            transaction.get(TABLES[0], &left).expect("reads");
-            transaction.get(TABLES[1], &right).expect("reads");
-            transaction.put(TABLES[0], &left, &VALUE).expect("puts");
-            transaction.put(TABLES[1], &right, &VALUE).expect("puts");
-            transaction.put("host.journal", &left, &VALUE).expect("puts");
+            let (left, right) = (filled_row(site.turn) & !1, filled_row(site.turn + 1) | 1);
+            for row in [left, right] {
+                let found = transaction.get(table(row), &key(row)).expect("reads");
+                assert!(found.is_some());
+                transaction.put(table(row), &key(row), &value(site.turn)).expect("puts");
+            }
+            transaction.put("host.journal", &site.turn.to_be_bytes(), &value(site.turn)).expect("puts");
+            site.turn += 1;
         }
         transaction.commit().expect("commits");
     });
@@ -108,7 +138,7 @@ fn sqlite_events_of_two_gets_and_three_puts(bencher: Bencher<'_, '_>, events: us
 
 /// A transaction that only begins and ends.
 #[divan::bench]
-fn sqlite_begin_and_drop(bencher: Bencher<'_, '_>) {
+fn sqlite_begin_and_commit_nothing(bencher: Bencher<'_, '_>) {
     let mut site = Site::on_sqlite();
     bencher.bench_local(|| site.store.begin().expect("begins").commit().expect("commits"));
 }
@@ -125,18 +155,24 @@ fn memory_get(bencher: Bencher<'_, '_>) {
 
 fn get(bencher: Bencher<'_, '_>, mut site: Site) {
     let mut transaction = site.store.begin().expect("begins");
-    let mut turn = 0;
     bencher.bench_local(|| {
-        turn = (turn + 1) % (ROWS as usize / 2);
-        if turn == 1 {
-            site.numbers = Numbers(1);
-        }
-        // Rows went to the tables by turns.
-        let (left, right) = (site.numbers.key(), site.numbers.key());
-        let found = transaction.get(TABLES[0], &left).expect("reads");
+        site.turn += 1;
+        let row = filled_row(site.turn);
+        let found = transaction.get(table(row), &key(row)).expect("reads");
         assert!(found.is_some());
-        divan::black_box_drop(right);
         found
+    });
+}
+
+/// A put by itself, of a row that is there: no commit.
+#[divan::bench(sample_count = 200, sample_size = 1_000)]
+fn sqlite_put(bencher: Bencher<'_, '_>) {
+    let mut site = Site::on_sqlite();
+    let mut transaction = site.store.begin().expect("begins");
+    bencher.bench_local(|| {
+        site.turn += 1;
+        let row = filled_row(site.turn);
+        transaction.put(table(row), &key(row), &value(site.turn)).expect("puts");
     });
 }
 
@@ -153,7 +189,8 @@ fn memory_scan(bencher: Bencher<'_, '_>, rows: u32) {
 fn scan(bencher: Bencher<'_, '_>, mut site: Site, rows: u32) {
     let mut transaction = site.store.begin().expect("begins");
     bencher.counter(ItemsCount::new(rows)).bench_local(|| {
-        let from = site.numbers.key().to_vec();
+        site.turn += 1;
+        let from = key(filled_row(site.turn)).to_vec();
         transaction.scan(TABLES[1], &Range { from, limit: rows, ..Range::default() }).expect("scans")
     });
 }

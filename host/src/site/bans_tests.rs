@@ -197,12 +197,15 @@ fn filter() -> (regex::Regex, regex::Regex) {
     (regex::Regex::new(&date).unwrap(), regex::Regex::new(&host).unwrap())
 }
 
-/// The address that fail2ban takes from a log line.
+/// The address that fail2ban takes from a line of a log file. From the journal, where the date comes
+/// beside the line and host and program stand before it, it must take the same.
 fn found(line: &str) -> Option<String> {
     let (date, failure) = filter();
     assert!(date.is_match(line), "no date is found in {line:?}");
-    let line = date.replace(line.trim_end(), "").into_owned();
-    failure.captures(&line).map(|found| found["host"].to_owned())
+    let address = |line: &str| failure.captures(line).map(|found| found["host"].to_owned());
+    let in_file = address(&date.replace(line.trim_end(), ""));
+    assert_eq!(address(&format!("host tallyho[123]: {}", line.trim_end())), in_file);
+    in_file
 }
 
 #[test]

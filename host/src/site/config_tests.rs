@@ -157,3 +157,19 @@ fn what_others_dial_is_what_is_configured_else_what_is_listened_on() {
     assert_eq!(advertised("listen = '0.0.0.0:0'"), "localhost:7");
     assert_eq!(advertised("listen = '[::]:0'\n[advertise]\nhost = 'a.example'\nport = 1"), "a.example:1");
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_stops_the_reader(text in "([a-z\\[\\]={}'\"#\\n .:0-9\u{e9}]{0,80}|\\PC{0,80})") {
+        let lines = text.lines().count() + 1;
+        for problem in Config::parse(&text).err().into_iter().flatten() {
+            proptest::prop_assert!((1..=lines).contains(&problem.line), "{problem}");
+        }
+    }
+
+    #[test]
+    fn no_value_of_a_known_key_stops_the_reader(key in "(listen|log|advertise|limits|plugins|compat)", value in "\\PC{0,40}") {
+        let _ = Config::parse(&format!("{key} = {value}\n"));
+        let _ = Config::parse(&format!("[{key}]\nhost = {value}\n'{value}' = 1\n"));
+    }
+}

@@ -9,13 +9,17 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
 use aws_lc_rs::{pbkdf2, rand};
 use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Read;
 use std::num::NonZeroU32;
+use std::path::Path;
 use tallyho_plugin::record::base64v;
 use tallyho_plugin::record::signing::{AgentKey, UserKey};
 use zeroize::Zeroizing;
 
+use super::home::{HomeError, system, write_new};
 use super::keys::{KeyFolder, KeysError, agent_from_jwk, agent_jwk};
-use super::limits::{EXPORT_ROUNDS, EXPORT_ROUNDS_MAX, EXPORT_ROUNDS_MIN};
+use super::limits::{EXPORT_BYTES, EXPORT_ROUNDS, EXPORT_ROUNDS_MAX, EXPORT_ROUNDS_MIN};
 
 /// Why keys cannot be exported or imported. The operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +82,28 @@ pub fn import(folder: &KeyFolder, text: &str, passphrase: &str) -> Result<Import
     }
     folder.put_agent(&agent)?; // last: with it the home counts as complete
     Ok(Imported { agent: agent.id().clone(), users: users.into_iter().map(|(cuid, _)| cuid).collect() })
+}
+
+/// Writes the text of an export into a new file that only its owner can read.
+///
+/// # Errors
+/// [`HomeError`], also where there is such a file already.
+pub fn write(path: &Path, text: &str) -> Result<(), HomeError> {
+    write_new(path, text.as_bytes(), 0o600)
+}
+
+/// Reads the text of an export file.
+///
+/// # Errors
+/// [`ExportError`].
+pub fn read(path: &Path) -> Result<String, ExportError> {
+    let failed = |why| ExportError::Keys(KeysError::Home(system(path, "read")(why)));
+    let mut text = String::new();
+    File::open(path).and_then(|file| file.take(EXPORT_BYTES + 1).read_to_string(&mut text)).map_err(failed)?;
+    if text.len() as u64 > EXPORT_BYTES {
+        return Err(format_error(&format!("it is larger than {EXPORT_BYTES} bytes")));
+    }
+    Ok(text)
 }
 
 const ALGORITHM: &str = "PBES2-HS512+A256KW";

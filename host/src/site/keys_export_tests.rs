@@ -139,6 +139,29 @@ fn the_export_holds_no_secret_in_the_clear_and_differs_each_time() {
     assert_ne!(export_with(&keys, PASSPHRASE, ROUNDS).unwrap(), text);
 }
 
+#[test]
+fn an_export_file_is_for_its_owner_alone_and_overwrites_nothing() {
+    use std::os::unix::fs::MetadataExt;
+    let (place, _, text) = exported();
+    let path = place.path().join("export.json");
+    write(&path, &text).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+    assert!(write(&path, "other").is_err());
+    assert_eq!(read(&path).unwrap(), text);
+    std::fs::write(&path, vec![b' '; EXPORT_BYTES as usize + 1]).unwrap();
+    assert!(matches!(read(&path), Err(ExportError::Format(_))));
+    let message = read(&place.path().join("absent")).unwrap_err().to_string();
+    assert!(message.contains("absent"), "{message}");
+}
+
+#[test]
+fn an_export_is_made_with_the_rounds_promised() {
+    const { assert!(EXPORT_ROUNDS >= EXPORT_ROUNDS_MIN && EXPORT_ROUNDS <= EXPORT_ROUNDS_MAX) };
+    let (_here, keys, _) = exported();
+    let text = export(&keys, PASSPHRASE).unwrap();
+    with_header(&text, |header| assert_eq!(header["p2c"], EXPORT_ROUNDS));
+}
+
 /// Made by the Python package jwcrypto 1.6.1 of a set with the agent of the published vectors; the
 /// other way round was tried with the same package.
 #[test]

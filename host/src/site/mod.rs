@@ -21,4 +21,5 @@ pub mod rows;
 pub mod tickets;
 pub mod users;
 
+mod ticket_refusal;
 mod toml_reader;

@@ -7,16 +7,19 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tallyho_plugin::context::IssuedTicket;
 use tallyho_plugin::event::Presented;
 use tallyho_plugin::record::base64v;
 use tallyho_plugin::record::cert::Certificate;
 use tallyho_plugin::record::chad::ChadError;
-use tallyho_plugin::record::limits::{MAX_TOKEN, MIN_TOKEN};
-use tallyho_plugin::record::{AgentId, Chad, RecordError, Timestamp};
+use tallyho_plugin::record::ticket::{TicketText, is_token};
+use tallyho_plugin::record::{AgentId, Chad, Timestamp};
 use tallyho_plugin::services::TicketOrder;
 
+use super::endpoint::Endpoint;
 use super::limits::{SUBJECT_BYTES, SWEEP_ROWS, TICKET_HISTORY, TICKET_LIFE, TOKEN_BYTES};
 use super::rows::{self, Rows};
+pub use super::ticket_refusal::TicketRefusal;
 use super::users;
 use crate::store::StoreError;
 
@@ -75,49 +78,6 @@ pub enum OrderError {
     /// The store's fault.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// Why a ticket presented is not answered. For the log alone: to the peer every one looks the same
-/// (PROTOCOL 2.5).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TicketRefusal {
-    /// 2.4 step 2: not `tally/ticket`.
-    #[error("not tally/ticket")]
-    Target,
-    /// 2.4 step 2: no token of the right form.
-    #[error("ticket.token is no text of 22 to 128 letters, digits, - and _")]
-    Malformed,
-    /// 2.4 step 2: meant for another site.
-    #[error("to.agent is another agent")]
-    Recipient,
-    /// 2.4 step 2: the certificate cannot be used.
-    #[error("certificate: {0}")]
-    Certificate(RecordError),
-    /// 2.4 step 2: sender and certificate name different parties.
-    #[error("from and the certificate name different parties")]
-    Sender,
-    /// 2.4 step 3: the agent did not prove itself.
-    #[error("the certificate's agent is not the one that opened the channel")]
-    Unproven,
-    /// 2.4 step 4: there is no such token.
-    #[error("unknown token")]
-    Unknown,
-    /// 2.4 step 4: its time is over.
-    #[error("the token has expired")]
-    Expired,
-    /// 2.4 step 4: its issuer has taken it back.
-    #[error("the token was revoked")]
-    Revoked,
-    /// 2.4 step 4: somebody else has used it.
-    #[error("the token was used by another party")]
-    Used,
-    /// 2.4 step 4: it is for somebody else.
-    #[error("the token is limited to another party")]
-    Limit,
-    /// 1.3: the presenting party is the issuing user.
-    #[error("the issuing user cannot be its own partner")]
-    Own,
 }
 
 /// A `tally/ticket` message as it came (PROTOCOL 2.3).
@@ -321,6 +281,20 @@ impl ValidTicket {
 }
 
 impl Token {
+    /// What is handed to the subject, in every form of PROTOCOL 2.2. `agent`: our own; `endpoint`:
+    /// where others dial it.
+    pub fn handed_out(&self, agent: &AgentId, endpoint: &Endpoint) -> IssuedTicket {
+        let chad = Chad::user(self.user.as_str(), agent.clone()).at(endpoint.host.as_str(), endpoint.port);
+        let text = TicketText { token: self.token.clone(), chad, expires: self.expires };
+        IssuedTicket {
+            token: self.token.clone(),
+            expires: self.expires,
+            link: text.to_link(),
+            uri: text.to_uri(),
+            invite: text.to_json(),
+        }
+    }
+
     /// Whether this party may use it now: `Ok(true)` for a repeat.
     fn check(&self, party: &Chad, now: Timestamp) -> Result<bool, TicketRefusal> {
         if self.revoked.is_some() {
@@ -349,42 +323,6 @@ impl Token {
     }
 }
 
-impl TicketRefusal {
-    /// Every word of [`TicketRefusal::word`].
-    pub const WORDS: [&str; 12] = [
-        "ticket-target",
-        "ticket-malformed",
-        "ticket-recipient",
-        "ticket-certificate",
-        "ticket-sender",
-        "ticket-unproven",
-        "ticket-unknown",
-        "ticket-expired",
-        "ticket-revoked",
-        "ticket-used",
-        "ticket-limit",
-        "ticket-own",
-    ];
-
-    /// The word for the strike's log line.
-    pub fn word(&self) -> &'static str {
-        Self::WORDS[match self {
-            TicketRefusal::Target => 0,
-            TicketRefusal::Malformed => 1,
-            TicketRefusal::Recipient => 2,
-            TicketRefusal::Certificate(_) => 3,
-            TicketRefusal::Sender => 4,
-            TicketRefusal::Unproven => 5,
-            TicketRefusal::Unknown => 6,
-            TicketRefusal::Expired => 7,
-            TicketRefusal::Revoked => 8,
-            TicketRefusal::Used => 9,
-            TicketRefusal::Limit => 10,
-            TicketRefusal::Own => 11,
-        }]
-    }
-}
-
 /// PROTOCOL 2.4 steps 2 and 3.
 fn check_shape<'a>(
     site: &AgentId,
@@ -408,12 +346,6 @@ fn check_shape<'a>(
         return Err(TicketRefusal::Unproven);
     }
     Ok((token, certificate))
-}
-
-/// The form of PROTOCOL 2.1.
-fn is_token(text: &str) -> bool {
-    let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (MIN_TOKEN..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(letter)
 }
 
 fn find(rows: &mut dyn Rows, token: &str) -> Result<Option<Token>, StoreError> {

@@ -90,7 +90,7 @@ fn a_token_has_128_random_bits_or_more_and_the_right_form() {
     let token = issue(&mut tables, "tally", &order(), std::array::from_fn(|n| n as u8), NOW).unwrap();
     assert!(is_token(&token.token), "{}", token.token);
     assert_eq!(base64v::decode(&token.token).unwrap(), (0..TOKEN_BYTES as u8).collect::<Vec<_>>());
-    assert!(TOKEN_BYTES * 8 >= 128);
+    const { assert!(TOKEN_BYTES * 8 >= 128) };
 }
 
 #[test]
@@ -170,6 +170,22 @@ fn no_token_is_issued_twice() {
         issue(&mut tables, "tally", &TicketOrder { subject: "t2".to_owned(), ..order() }, [1; TOKEN_BYTES], NOW);
     assert!(matches!(second, Err(OrderError::Repeated)));
     assert_eq!(list(&mut tables, None, None).unwrap(), [first]);
+}
+
+// PROTOCOL 2.2, what is handed out.
+
+#[test]
+fn every_form_handed_out_reads_back_as_the_same_ticket() {
+    let mut tables = site();
+    let token = issue_at(&mut tables, &order(), 1);
+    let endpoint = Endpoint::parse("chips.example.org:65434").unwrap();
+    let issued = token.handed_out(&agent('a'), &endpoint);
+    assert_eq!((&issued.token, issued.expires), (&token.token, token.expires));
+    let chad = Chad::user("alice", agent('a')).at("chips.example.org", 65434);
+    for (form, expires) in [(issued.link, None), (issued.uri, None), (issued.invite.to_string(), token.expires)] {
+        let read = TicketText::read(&form).unwrap();
+        assert_eq!(read, TicketText { token: token.token.clone(), chad: chad.clone(), expires }, "{form}");
+    }
 }
 
 // PROTOCOL 2.4, what the issuer checks.
@@ -287,7 +303,7 @@ fn a_plugin_revokes_and_lists_only_what_it_issued() {
     assert!(!revoke(&mut tables, None, "no-such-token-anywhere-here", NOW).unwrap());
     assert!(!revoke(&mut tables, None, &"x".repeat(100_000), NOW).unwrap());
     assert!(presents(&mut tables, &token, "bob", 'b', NOW).is_ok());
-    assert_eq!(list(&mut tables, Some("tally"), None).unwrap(), [token.clone()]);
+    assert_eq!(list(&mut tables, Some("tally"), None).unwrap(), std::slice::from_ref(&token));
     assert_eq!(list(&mut tables, Some("game"), Some("t1")).unwrap(), []);
     assert_eq!(list(&mut tables, None, Some("t2")).unwrap(), [other]);
     assert_eq!(list(&mut tables, None, None).unwrap().len(), 2);
@@ -348,6 +364,28 @@ fn a_token_revoked_after_its_check_is_not_consumed() {
     let valid = presents(&mut tables, &decal, "bob", 'b', NOW).unwrap();
     revoke(&mut tables, None, &decal.token, NOW).unwrap();
     assert!(matches!(valid.consume(&mut tables, NOW), Err(StoreError::Conflict)));
+}
+
+#[test]
+fn a_token_whose_events_transaction_is_not_committed_stays_unused() {
+    use crate::store::Store;
+    let mut store = crate::store::memory::MemoryStore::new();
+    let mut transaction = store.begin().unwrap();
+    users::add(&mut transaction, "alice", "", &PublicKey::Ed25519([3; 32]), Custody::Site, NOW).unwrap();
+    let token = issue(&mut transaction, "tally", &order(), [1; TOKEN_BYTES], NOW).unwrap();
+    transaction.commit().unwrap();
+    let message = message(&token.token, "bob", 'b');
+    let Message { target, action, to, from, ticket, proven } = &message;
+    let presentation = Presentation { target, action, to, from, ticket };
+    for (commit, repeat) in [(false, false), (true, false), (true, true)] {
+        let mut transaction = store.begin().unwrap();
+        let valid = present(&mut transaction, &agent('a'), proven, &presentation, NOW).unwrap().unwrap();
+        assert_eq!(valid.is_repeat(), repeat);
+        valid.consume(&mut transaction, NOW).unwrap();
+        if commit {
+            transaction.commit().unwrap();
+        }
+    }
 }
 
 // Keeping house.

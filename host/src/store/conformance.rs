@@ -150,7 +150,7 @@ mod basics {
     }
 
     pub fn values_may_be_empty_or_a_mebibyte(open: &mut Open<'_>) {
-        let big: Vec<u8> = (0..1 << 20).map(|n: u32| (n * 31 >> 5) as u8).collect();
+        let big: Vec<u8> = (0..1 << 20).map(|n: u32| ((n * 31) >> 5) as u8).collect();
         let mut store = open();
         commit(&mut store, |transaction| {
             transaction.put("t", b"empty", b"").unwrap();

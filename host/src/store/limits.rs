@@ -13,6 +13,9 @@ pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// 600 to 1,000 bytes do, and each changed page costs its whole size in the log.
 pub const PAGE_BYTES: u32 = 4096;
 
+/// A file that is not empty has at least one page, and SQLite's smallest page has 512 bytes.
+pub const FILE_BYTES_LEAST: u64 = 512;
+
 /// SQLite's page cache. Holds the hot pages of a site with some 100,000 rows and leaves a machine
 /// of 1 GB room; the operating system caches the rest.
 pub const CACHE_KIB: i64 = 32 * 1024;

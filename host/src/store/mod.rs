@@ -8,7 +8,7 @@
 //! [`FaultyStore`] makes either fail on demand.
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 pub mod faulty;
 pub mod limits;
 pub mod memory;

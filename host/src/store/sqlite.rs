@@ -166,6 +166,10 @@ fn sync_folder(path: &Path) -> std::io::Result<()> {
 
 /// Opens a file, set so that nothing stored in it (it may be someone's "backup") can run as SQL.
 fn connect(path: &Path, flags: OpenFlags, faults: &Faults) -> Result<Connection, StoreError> {
+    // SQLite takes such a file for an empty one, and would write over it.
+    if path.metadata().is_ok_and(|file| (1..limits::FILE_BYTES_LEAST).contains(&file.len())) {
+        return Err(faults.damaged("it is too short"));
+    }
     let open = || {
         let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(limits::BUSY_TIMEOUT)?;

@@ -54,8 +54,8 @@ pub fn backup(store: &Path, to: &Path) -> Result<u64, StoreError> {
     finish().map_err(|error: std::io::Error| faults.unwritable(&error.to_string()))
 }
 
-/// Whether a file is a whole store that this program can open, read without changing anything: for
-/// `doctor`, and before [`restore`].
+/// Whether a file is a whole store that this program can open, read without changing what it holds
+/// (a log left by a crash may be written back): for `doctor`, and before [`restore`].
 ///
 /// # Errors
 /// `Missing`, `Newer`; `Damaged` also where the file is another program's.
@@ -97,7 +97,11 @@ fn open_existing(path: &Path) -> Result<Connection, StoreError> {
     if !path.exists() {
         return Err(StoreError::Missing { path: path.display().to_string() });
     }
-    connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, &Faults::new(path))
+    let faults = Faults::new(path);
+    // A connection that could not write at all would leave an empty log and index beside a closed store.
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, &faults)?;
+    connection.pragma_update(None, "query_only", true).map_err(|error| faults.of(error))?;
+    Ok(connection)
 }
 
 fn identify(connection: &Connection, path: &Path) -> Result<u32, StoreError> {
@@ -126,7 +130,7 @@ fn copy_pages(source: &Connection, source_faults: &Faults, to: &Path, faults: &F
     }
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()
