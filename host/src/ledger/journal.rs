@@ -86,3 +86,7 @@ pub fn ring(transaction: &mut dyn Transaction, table: &str, slots: u64, value: &
     transaction.put(table, NEXT, &(next + 1).to_be_bytes())?;
     Ok(next)
 }
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

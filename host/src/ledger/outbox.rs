@@ -30,13 +30,28 @@ pub struct OutboxRow {
     pub message: Outgoing,
     /// When it was sent first.
     pub created: Timestamp,
+    /// Its sender has been told that it was handed over; a resend is not told again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub handed: bool,
+}
+
+/// A row that a receipt has removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Its id.
+    pub mid: u64,
+    /// Its plugin and the plugin's name for it, where its sender has asked for reports and has not
+    /// been told yet that it was handed over: the receipt may come before that report does.
+    pub untold: Option<(String, String)>,
 }
 
 /// Why a message could not be put into the outbox.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboxError {
     /// The peer has not received anything for long.
-    #[error("{OUTBOX_ROWS_PER_PEER} messages wait for agent {agent} already; withdraw some, or wait until it can be reached")]
+    #[error(
+        "{OUTBOX_ROWS_PER_PEER} messages wait for agent {agent} already; withdraw some, or wait until it can be reached"
+    )]
     Full {
         /// The peer.
         agent: String,
@@ -102,7 +117,7 @@ pub fn send(
     peer.last = peer.last.saturating_add(1).max(micros);
     peer.rows += 1;
     buffer.put(PEERS, agent.0.as_bytes(), &encode(&peer));
-    let row = OutboxRow { plugin: plugin.to_owned(), message: message.clone(), created: now };
+    let row = OutboxRow { plugin: plugin.to_owned(), message: message.clone(), created: now, handed: false };
     buffer.put(ROWS, &row_key(agent, peer.last), &encode(&row));
     if !message.key.is_empty() {
         buffer.put(NAMES, &name_key(plugin, agent, &message.key), &peer.last.to_be_bytes());
@@ -114,7 +129,12 @@ pub fn send(
 ///
 /// # Errors
 /// [`OutboxError`].
-pub fn withdraw(buffer: &mut Buffer<'_>, plugin: &str, agent: &AgentId, name: &str) -> Result<Option<u64>, OutboxError> {
+pub fn withdraw(
+    buffer: &mut Buffer<'_>,
+    plugin: &str,
+    agent: &AgentId,
+    name: &str,
+) -> Result<Option<u64>, OutboxError> {
     if name.is_empty() {
         return Ok(None);
     }
@@ -140,6 +160,22 @@ pub fn get(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<Option<
 /// [`OutboxError`].
 pub fn remove(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<Option<OutboxRow>, OutboxError> {
     let Some(row) = get(buffer, agent, mid)? else { return Ok(None) };
+    delete(buffer, agent, mid, &row)?;
+    Ok(Some(row))
+}
+
+/// The sender of a row has been told that it was handed over.
+///
+/// # Errors
+/// [`OutboxError`].
+pub fn mark_handed(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<(), OutboxError> {
+    if let Some(row) = get(buffer, agent, mid)? {
+        buffer.put(ROWS, &row_key(agent, mid), &encode(&OutboxRow { handed: true, ..row }));
+    }
+    Ok(())
+}
+
+fn delete(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64, row: &OutboxRow) -> Result<(), OutboxError> {
     buffer.delete(ROWS, &row_key(agent, mid));
     if !row.message.key.is_empty() {
         let name = name_key(&row.plugin, agent, &row.message.key);
@@ -151,29 +187,60 @@ pub fn remove(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<Opti
     let mut peer = peer(buffer, agent)?;
     peer.rows = peer.rows.saturating_sub(1);
     buffer.put(PEERS, agent.0.as_bytes(), &encode(&peer));
-    Ok(Some(row))
+    Ok(())
 }
 
-/// Removes the rows a receipt names; their ids.
+/// Removes the rows a receipt names. Tickets are not among them: they are presented apart and carry
+/// no id, so no receipt speaks of them (PROTOCOL A.4).
 ///
 /// # Errors
 /// [`OutboxError`].
-pub fn receive(buffer: &mut Buffer<'_>, agent: &AgentId, upto: u64, also: &[u64]) -> Result<Vec<u64>, OutboxError> {
-    let range = Range {
-        from: row_key(agent, 0),
-        to: Some(ByteBuf::from(row_key(agent, upto.saturating_add(1)))),
-        reverse: false,
-        limit: u32::try_from(OUTBOX_ROWS_PER_PEER).unwrap_or(u32::MAX),
-    };
-    let mut mids: Vec<u64> = buffer.scan(ROWS, &range)?.iter().filter_map(|(key, _)| mid_of(key)).collect();
-    mids.extend(also.iter().copied());
-    let mut received = Vec::with_capacity(mids.len());
-    for mid in mids {
-        if remove(buffer, agent, mid)?.is_some() {
-            received.push(mid);
+pub fn receive(
+    buffer: &mut Buffer<'_>,
+    agent: &AgentId,
+    upto: u64,
+    also: &[u64],
+) -> Result<Vec<Received>, OutboxError> {
+    let mut received = Vec::new();
+    let end = row_key(agent, upto.saturating_add(1));
+    let mut from = row_key(agent, 0);
+    loop {
+        // A page at a time: all rows of a peer may be more than memory should hold.
+        let to = Some(ByteBuf::from(end.clone()));
+        let limit = u32::try_from(OUTBOX_WINDOW).unwrap_or(u32::MAX);
+        let rows = buffer.scan(ROWS, &Range { from, to, reverse: false, limit })?;
+        for (key, value) in &rows {
+            let Some(mid) = mid_of(key) else { continue };
+            take_received(buffer, agent, mid, &decode(value)?, &mut received)?;
+        }
+        match rows.last() {
+            Some((last, _)) if rows.len() == OUTBOX_WINDOW => from = [last.as_slice(), &[0]].concat(),
+            _ => break,
+        }
+    }
+    for mid in also {
+        if let Some(row) = get(buffer, agent, *mid)? {
+            take_received(buffer, agent, *mid, &row, &mut received)?;
         }
     }
     Ok(received)
+}
+
+fn take_received(
+    buffer: &mut Buffer<'_>,
+    agent: &AgentId,
+    mid: u64,
+    row: &OutboxRow,
+    received: &mut Vec<Received>,
+) -> Result<(), OutboxError> {
+    if row.message.ticket.is_some() {
+        return Ok(());
+    }
+    delete(buffer, agent, mid, row)?;
+    let untold = row.message.report && !row.handed;
+    let untold = untold.then(|| (row.plugin.clone(), row.message.key.clone()));
+    received.push(Received { mid, untold });
+    Ok(())
 }
 
 fn mid_of(key: &[u8]) -> Option<u64> {
@@ -197,7 +264,10 @@ pub fn window(
         limit: u32::try_from(OUTBOX_WINDOW).unwrap_or(u32::MAX),
     };
     let rows = transaction.scan(ROWS, &range)?;
-    rows.iter().filter_map(|(key, value)| Some((mid_of(key)?, value))).map(|(mid, value)| Ok((mid, decode(value)?))).collect()
+    rows.iter()
+        .filter_map(|(key, value)| Some((mid_of(key)?, value)))
+        .map(|(mid, value)| Ok((mid, decode(value)?)))
+        .collect()
 }
 
 /// Every agent that rows wait for, with how many.
@@ -220,3 +290,7 @@ pub fn agents(transaction: &mut dyn Transaction) -> Result<Vec<(AgentId, u64)>, 
         }
     }
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

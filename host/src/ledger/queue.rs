@@ -20,6 +20,13 @@ pub enum Item {
     Ask(Box<dyn FnOnce(&mut Core) + Send>),
 }
 
+impl Item {
+    /// Whether somebody waits for it, so that it can be done or refused while nothing can be committed.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self, Item::Ask(_) | Item::Input(Input::Command { .. }, ..))
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     urgent: VecDeque<Item>,
@@ -53,7 +60,10 @@ impl Queue {
             return Poll::Ready(Err(Closed));
         }
         if inner.waiting.len() >= QUEUE {
-            inner.full.push(context.waker().clone());
+            // A task may be polled often while it waits here.
+            if !inner.full.iter().any(|waker| waker.will_wake(context.waker())) {
+                inner.full.push(context.waker().clone());
+            }
             return Poll::Pending;
         }
         inner.waiting.push_back(item());
@@ -105,11 +115,46 @@ impl Queue {
         }
         let mut items: Vec<Item> = inner.urgent.drain(..urgent).collect();
         items.extend(inner.waiting.drain(..waiting));
-        if waiting > 0 {
-            self.emptied.notify_all();
-            inner.full.drain(..).for_each(Waker::wake);
-        }
+        self.emptied(inner, waiting > 0);
         Some(items)
+    }
+
+    /// As [`take`](Self::take), but only items that somebody waits for; the others keep their places.
+    /// `None` when closed and there are none of these.
+    pub fn take_awaited(&self, most: usize, patience: Option<Duration>) -> Option<Vec<Item>> {
+        let patience = patience.unwrap_or(Duration::MAX);
+        let none =
+            |inner: &mut Inner| !inner.closed && !inner.urgent.iter().chain(&inner.waiting).any(Item::is_awaited);
+        let inner = self.lock();
+        let mut inner = self.filled.wait_timeout_while(inner, patience, none).unwrap_or_else(PoisonError::into_inner).0;
+        let mut items = Vec::new();
+        let mut room = false;
+        let Inner { urgent, waiting, .. } = &mut *inner;
+        for (queue, bounded) in [(urgent, false), (waiting, true)] {
+            for item in std::mem::take(queue) {
+                if items.len() < most && item.is_awaited() {
+                    items.push(item);
+                    room |= bounded;
+                } else {
+                    queue.push_back(item);
+                }
+            }
+        }
+        if items.is_empty() && inner.closed {
+            return None;
+        }
+        self.emptied(inner, room);
+        Some(items)
+    }
+
+    /// Tells those who wait for room. They are woken without the lock: a waker may do as it pleases.
+    fn emptied(&self, mut inner: MutexGuard<'_, Inner>, room: bool) {
+        if room {
+            let full = std::mem::take(&mut inner.full);
+            drop(inner);
+            self.emptied.notify_all();
+            full.into_iter().for_each(Waker::wake);
+        }
     }
 
     /// Takes nothing more; what is there is still taken out.
@@ -117,7 +162,20 @@ impl Queue {
         let mut inner = self.lock();
         inner.closed = true;
         self.filled.notify_all();
-        self.emptied.notify_all();
-        inner.full.drain(..).for_each(Waker::wake);
+        self.emptied(inner, true);
+    }
+
+    /// Takes nothing more and forgets what is there: nobody will ever do it. Whoever waits for an
+    /// answer learns so.
+    pub fn abandon(&self) {
+        self.close();
+        let mut inner = self.lock();
+        let items = (std::mem::take(&mut inner.urgent), std::mem::take(&mut inner.waiting));
+        drop(inner);
+        drop(items);
     }
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::input::{Post, Released};
-use super::limits::{EFFECTS, INVOKE_DEPTH, KEY_BYTES, SCAN_ROWS, VALUE_BYTES};
+use super::limits::{EFFECTS, INVOKE_DEPTH, KEY_BYTES, METRICS, OBJECT_BYTES, SCAN_ROWS, VALUE_BYTES};
 use super::outbox::{self, OutboxError};
 use super::table::PluginTable;
 use super::timers;
@@ -12,6 +12,7 @@ use crate::site::relations::{self, RelationError};
 use crate::store::StoreError;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
 use tallyho_plugin::services::{Check, LogLevel, Outgoing, Range, Relation, Row, Services};
 use tallyho_plugin::{Command, Event, Fault, FaultKind};
@@ -93,7 +94,7 @@ pub struct EventServices<'e> {
     /// The store failed: whatever the handler makes of it, the event has to be run again.
     pub broken: Option<StoreError>,
     /// Counted by plugin and name.
-    pub metrics: Vec<(String, String, i64)>,
+    pub metrics: BTreeMap<(String, String), i64>,
 }
 
 impl<'e> EventServices<'e> {
@@ -117,7 +118,7 @@ impl<'e> EventServices<'e> {
             stack: Vec::new(),
             spoilt: None,
             broken: None,
-            metrics: Vec::new(),
+            metrics: BTreeMap::new(),
         }
     }
 
@@ -148,7 +149,8 @@ impl<'e> EventServices<'e> {
     /// The full name of an own table.
     fn own(&self, table: &str) -> Result<String, Fault> {
         let plugin = self.current();
-        let known = self.table.named(plugin).is_some_and(|serving| serving.manifest().tables.iter().any(|own| own == table));
+        let known =
+            self.table.named(plugin).is_some_and(|serving| serving.manifest().tables.iter().any(|own| own == table));
         match known {
             true => Ok(format!("{plugin}.{table}")),
             false => Err(Fault::failed(format!("plugin {plugin} owns no table {table}; its manifest must list it"))),
@@ -161,7 +163,8 @@ impl<'e> EventServices<'e> {
             return self.own(table);
         }
         let plugin = self.current();
-        let granted = self.table.named(plugin).is_some_and(|serving| serving.manifest().reads.iter().any(|read| read == table));
+        let granted =
+            self.table.named(plugin).is_some_and(|serving| serving.manifest().reads.iter().any(|read| read == table));
         match granted {
             true => Ok(table.to_owned()),
             false => Err(Fault::failed(format!("plugin {plugin} may not read {table}; its manifest must ask for it"))),
@@ -199,6 +202,14 @@ impl<'e> EventServices<'e> {
     }
 }
 
+/// A handler's name for a message or a timer becomes part of a key.
+fn named(name: &str) -> Result<(), Fault> {
+    match name.len() {
+        0..=KEY_BYTES => Ok(()),
+        length => Err(Fault::failed(format!("a message's or timer's name has {length} bytes of {KEY_BYTES}"))),
+    }
+}
+
 impl Services for EventServices<'_> {
     fn get(&mut self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         let table = self.readable(table)?;
@@ -233,6 +244,11 @@ impl Services for EventServices<'_> {
 
     fn send(&mut self, message: &Outgoing) -> Result<(), Fault> {
         self.room()?;
+        named(&message.key)?;
+        if message.object.len() > OBJECT_BYTES {
+            let (length, Outgoing { target, action, .. }) = (message.object.len(), message);
+            return Err(Fault::failed(format!("{target}/{action} has {length} bytes of {OBJECT_BYTES}; split it")));
+        }
         let plugin = self.current().to_owned();
         let sent = outbox::send(&mut self.buffer, &plugin, message, self.now);
         let (replaced, mid, row) = sent.map_err(|error| self.outbox_failed(error))?;
@@ -252,6 +268,7 @@ impl Services for EventServices<'_> {
     }
 
     fn withdraw(&mut self, agent: &AgentId, key: &str) -> Result<bool, Fault> {
+        self.room()?;
         let plugin = self.current().to_owned();
         let withdrawn = outbox::withdraw(&mut self.buffer, &plugin, agent, key);
         let withdrawn = withdrawn.map_err(|error| self.outbox_failed(error))?;
@@ -277,11 +294,14 @@ impl Services for EventServices<'_> {
     }
 
     fn set_timer(&mut self, key: &str, at: Timestamp) -> Result<(), Fault> {
+        self.room()?;
+        named(key)?;
         let plugin = self.current().to_owned();
         timers::set(&mut self.buffer, &plugin, key, at).map_err(|error| self.store_failed(error))
     }
 
     fn cancel_timer(&mut self, key: &str) -> Result<(), Fault> {
+        self.room()?;
         let plugin = self.current().to_owned();
         timers::cancel(&mut self.buffer, &plugin, key).map(drop).map_err(|error| self.store_failed(error))
     }
@@ -304,14 +324,14 @@ impl Services for EventServices<'_> {
         if self.stack.len() >= INVOKE_DEPTH {
             return Err(Fault::failed(format!("{caller} calls {plugin}: more than {INVOKE_DEPTH} plugins deep")));
         }
-        let spec = self.table.named(plugin).and_then(|serving| {
-            serving.manifest().commands.iter().find(|spec| spec.name == command && spec.invocable)
-        });
+        let spec = self
+            .table
+            .named(plugin)
+            .and_then(|serving| serving.manifest().commands.iter().find(|spec| spec.name == command && spec.invocable));
         if spec.is_none() {
             return Err(Fault::not_found(format!("no plugin {plugin} serves a command {command} to other plugins")));
         }
-        let event =
-            Event::Command(Command { name: command.to_owned(), caller: Some(caller), body: argument.to_vec() });
+        let event = Event::Command(Command { name: command.to_owned(), caller: Some(caller), body: argument.to_vec() });
         let result = self.run(plugin, &event);
         if let Err(fault) = &result {
             self.spoilt.get_or_insert_with(|| fault.clone());
@@ -353,8 +373,12 @@ impl Services for EventServices<'_> {
     }
 
     fn metric(&mut self, name: &str, add: i64) {
-        let plugin = self.current().to_owned();
-        self.metrics.push((plugin, name.to_owned(), add));
+        let name = (self.current().to_owned(), name.to_owned());
+        if let Some(value) = self.metrics.get_mut(&name) {
+            *value = value.saturating_add(add);
+        } else if self.metrics.len() < METRICS {
+            self.metrics.insert(name, add);
+        }
     }
 
     fn relate(&mut self, relation: &Relation) -> Result<(), Fault> {
@@ -378,3 +402,7 @@ impl Services for EventServices<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "services_tests.rs"]
+mod tests;

@@ -95,11 +95,10 @@ impl Channels {
         if counts.half_open >= self.bounds.half_open {
             return Err(Crowded::HalfOpen);
         }
-        let from = counts.by_address.entry(address).or_default();
-        if *from >= self.bounds.per_address {
+        if counts.by_address.get(&address).is_some_and(|from| *from >= self.bounds.per_address) {
             return Err(Crowded::Address);
         }
-        *from += 1;
+        *counts.by_address.entry(address).or_default() += 1;
         counts.total += 1;
         counts.half_open += 1;
         Ok(Place { channels: Arc::clone(self), address, half_open: true })
@@ -180,3 +179,7 @@ impl Drop for Place {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "channels_tests.rs"]
+mod tests;
