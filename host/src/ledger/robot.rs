@@ -115,7 +115,11 @@ impl<const N: usize> Handler for Robot<N> {
         let name = format!("r{N}");
         let manifest = Manifest::new(&name, "1.0.0")
             .target(Target::new(&name, &["do", "public"]).restricted(&["public"]))
-            .target(Target::new(format!("{name}.about"), &["do", "first"]).relation_in_object("about").unrelated(&["first"]))
+            .target(
+                Target::new(format!("{name}.about"), &["do", "first"])
+                    .relation_in_object("about")
+                    .unrelated(&["first"]),
+            )
             .tables(&["rows"])
             .command(CommandSpec::new("do", "does it").invocable())
             .command(CommandSpec::new("own", "does it for people only"));
@@ -135,7 +139,8 @@ impl<const N: usize> Handler for Robot<N> {
         }
         let object: Value = message.object()?;
         Self::heard(&format!("message {}", object["name"].as_str().unwrap_or_default()), context)?;
-        let script: Vec<Do> = serde_json::from_value(object["do"].clone()).map_err(|e| Fault::refused(e.to_string()))?;
+        let script: Vec<Do> =
+            serde_json::from_value(object["do"].clone()).map_err(|e| Fault::refused(e.to_string()))?;
         obey(&script, context).map(drop)
     }
 
@@ -188,7 +193,8 @@ impl Host for TestHost {
                 users::add(call.buffer, "alice", "", &PublicKey::Ed25519([3; 32]), Custody::Site, call.now).unwrap();
                 let (user, subject) = ("alice".to_owned(), "t1".to_owned());
                 let order = TicketOrder { user, subject, reuse: false, expires: None, limit: None };
-                let token = tickets::issue(call.buffer, "r0", &order, [7; crate::site::limits::TOKEN_BYTES], call.now).unwrap();
+                let token =
+                    tickets::issue(call.buffer, "r0", &order, [7; crate::site::limits::TOKEN_BYTES], call.now).unwrap();
                 to_cbor(&token.token)
             }
             "ticket.revoke" => {
@@ -198,8 +204,11 @@ impl Host for TestHost {
                 to_cbor(&json!({}))
             }
             "used" => {
-                let used: Vec<bool> =
-                    tickets::list(call.buffer, None, None).map_err(host)?.iter().map(|token| token.used.is_some()).collect();
+                let used: Vec<bool> = tickets::list(call.buffer, None, None)
+                    .map_err(host)?
+                    .iter()
+                    .map(|token| token.used.is_some())
+                    .collect();
                 to_cbor(&used)
             }
             _ => Err(Fault::not_found("no such command")),

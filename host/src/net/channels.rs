@@ -95,7 +95,7 @@ impl Channels {
         if counts.half_open >= self.bounds.half_open {
             return Err(Crowded::HalfOpen);
         }
-        if counts.by_address.get(&address).is_some_and(|from| *from >= self.bounds.per_address) {
+        if counts.by_address.get(&address).copied().unwrap_or(0) >= self.bounds.per_address {
             return Err(Crowded::Address);
         }
         *counts.by_address.entry(address).or_default() += 1;

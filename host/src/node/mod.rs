@@ -1,7 +1,7 @@
 //! A site put together: home, keys, store, plugins, ledger and network.
 
 //pub mod backend;
-mod host;
+pub mod host;
 mod notices;
 mod open;
 mod operator;

@@ -23,7 +23,13 @@ fn prepared() -> (Bench, Vec<Input>) {
         from_bob("failed", Some(12), &[Do::Put("failed".into(), "yes".into()), Do::Fail]),
         from_bob("held", Some(13), &[Do::Host]),
         Input::Dropped { agent: agent('b'), mid: 14 },
-        command("r0", &[Do::Send(agent('b'), "replaced".into(), vec![]), Do::Invoke("r1".into(), vec![Do::Put("k".into(), "v".into())], false)]),
+        command(
+            "r0",
+            &[
+                Do::Send(agent('b'), "replaced".into(), vec![]),
+                Do::Invoke("r1".into(), vec![Do::Put("k".into(), "v".into())], false),
+            ],
+        ),
         Input::Delivery { agent: agent('b'), mid: mids[0], fate: Fate::HandedOver, receipts: true },
         Input::Receipt { agent: agent('b'), receipt: Receipt { upto: mids[0], also: Vec::new() } },
         Input::Local { mid: done.released.local[0] },

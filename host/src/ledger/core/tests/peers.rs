@@ -64,7 +64,10 @@ fn quarantine_keeps_the_latest_and_no_more() {
 #[test]
 fn a_message_that_the_host_could_not_serve_is_not_acknowledged_and_later_ones_are() {
     let mut bench = Bench::new();
-    let got = receipt(&mut bench, vec![from_bob("a", Some(3), &[]), from_bob("held", Some(5), &[Do::Host]), from_bob("b", Some(7), &[])]);
+    let got = receipt(
+        &mut bench,
+        vec![from_bob("a", Some(3), &[]), from_bob("held", Some(5), &[Do::Host]), from_bob("b", Some(7), &[])],
+    );
     assert_eq!(got, Receipt { upto: 4, also: vec![7] });
     // Its repeat, on the next channel, is applied; others are not applied again.
     let mut bench = Bench::on(&bench.disk);
@@ -87,7 +90,8 @@ fn a_message_that_goes_nowhere_is_acknowledged() {
 fn about(subject: &str, action: &str, mid: u64, script: &[Do]) -> Input {
     let mut inbound = inbound("m", Some(mid), script);
     (inbound.message.target, inbound.message.action) = ("r0.about".to_owned(), action.to_owned());
-    inbound.message.body = to_cbor(&json!({ "name": format!("{action}-{mid}"), "about": subject, "do": script })).unwrap();
+    inbound.message.body =
+        to_cbor(&json!({ "name": format!("{action}-{mid}"), "about": subject, "do": script })).unwrap();
     Input::Peer(inbound)
 }
 
