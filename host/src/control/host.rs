@@ -1,0 +1,61 @@
+//! The host's own commands, described as a plugin describes its.
+
+use tallyho_plugin::ArgumentKind::{Choice, Integer, Json, Text};
+use tallyho_plugin::{Argument, CommandSpec, Manifest};
+
+/// The name under which the host's commands are called.
+pub const HOST: &str = "host";
+
+/// What the host itself can be asked. Its answers are those of the command line's table.
+pub fn manifest() -> Manifest {
+    let agent = || {
+        Argument::positional("agent", Text, "the site's agent id")
+            .example("c0rNdSQWCuNySKumc-ht5ZRPKu5M7GqegBFu-jhzlrg")
+    };
+    Manifest::new(HOST, env!("CARGO_PKG_VERSION"))
+        .about("the site itself: users, peers, bans, plugins")
+        .command(CommandSpec::new("status", "The running site at a glance").words(&["status"]))
+        .command(
+            CommandSpec::new("user.add", "Make a local account")
+                .words(&["user", "add"])
+                .argument(Argument::positional("cuid", Text, "the account's name at this site").example("alice"))
+                .argument(
+                    Argument::option("name", Text, "the person's name, shown to partners").example("\"Alice Adams\""),
+                )
+                .argument(
+                    Argument::option("key", Choice(vec!["p521".into(), "ed25519".into()]), "kind of the user's key")
+                        .example("p521")
+                        .default("p521"),
+                )
+                .argument(
+                    Argument::option(
+                        "public",
+                        Json,
+                        "file of the public key (JWK); the private one stays elsewhere and signatures are handed in",
+                    )
+                    .example("alice.jwk"),
+                ),
+        )
+        .command(CommandSpec::new("user.list", "Local accounts").words(&["user", "list"]))
+        .command(CommandSpec::new("peer.list", "Sites known, and connections to them").words(&["peer", "list"]))
+        .command(
+            CommandSpec::new("peer.set", "Correct what is known of a site")
+                .words(&["peer", "set"])
+                .argument(agent())
+                .argument(
+                    Argument::option("host", Text, "name or address it is reached at").example("node.example.org"),
+                )
+                .argument(Argument::option("port", Integer, "port it is reached at").example("65430"))
+                .argument(
+                    Argument::option("compat", Choice(vec!["mychips-js".into()]), "peculiarities to allow for")
+                        .example("mychips-js"),
+                ),
+        )
+        .command(CommandSpec::new("ban.list", "Addresses shut out after strikes").words(&["ban", "list"]))
+        .command(
+            CommandSpec::new("ban.clear", "Let an address in again")
+                .words(&["ban", "clear"])
+                .argument(Argument::positional("addr", Text, "the address").example("192.0.2.7")),
+        )
+        .command(CommandSpec::new("plugin.list", "Plugins and how they fare").words(&["plugin", "list"]))
+}

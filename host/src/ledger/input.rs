@@ -1,0 +1,144 @@
+//! What the ledger takes in, and what it lets out once it is durable.
+
+use super::outbox::OutboxRow;
+use crate::site::addresses::Known;
+use crate::site::relations::RelationChange;
+use crate::wire::ext::Receipt;
+use serde_json::Value;
+use std::sync::Arc;
+use tallyho_plugin::record::{AgentId, Chad, Timestamp};
+use tallyho_plugin::{Fate, Fault, Life, Message};
+
+/// Something that happens.
+// Nearly all inputs are messages, the largest: boxing them would only cost allocations.
+#[allow(clippy::large_enum_variant)]
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A message from another site, already routed.
+    Peer(Inbound),
+    /// A message that goes nowhere, but whose sender waits for its receipt.
+    Dropped {
+        /// The peer.
+        agent: AgentId,
+        /// The message's id.
+        mid: u64,
+    },
+    /// A command: by the operator or by the host itself.
+    Command {
+        /// The plugin, or `host`.
+        plugin: String,
+        /// The command's name.
+        name: String,
+        /// CBOR map.
+        argument: Vec<u8>,
+    },
+    /// What became of an outbox row.
+    Delivery {
+        /// Where it went.
+        agent: AgentId,
+        /// Which row.
+        mid: u64,
+        /// What became of it.
+        fate: Fate,
+        /// Receipts are in force on that channel, so that the row stays until its receipt.
+        receipts: bool,
+    },
+    /// A peer's host has committed messages of ours (PROTOCOL A.4).
+    Receipt {
+        /// The peer.
+        agent: AgentId,
+        /// Which.
+        receipt: Receipt,
+    },
+    /// An outbox row addressed to this site's own agent.
+    Local {
+        /// Which row.
+        mid: u64,
+    },
+    /// A timer of a plugin came due.
+    Timer {
+        /// Whose.
+        plugin: String,
+        /// Its name.
+        key: String,
+        /// When it was due.
+        due: Timestamp,
+    },
+    /// A turn in a plugin's life.
+    Life {
+        /// Whose.
+        plugin: String,
+        /// Which turn.
+        life: Life,
+    },
+    /// Where an agent was found (PROTOCOL 1.1).
+    Learn {
+        /// The address that a proven sender gives as its own.
+        from: Chad,
+    },
+}
+
+/// A message from another site whose sender is proven (or marked `restricted`).
+#[derive(Debug, Clone)]
+pub struct Inbound {
+    /// The plugin that claims its target.
+    pub plugin: String,
+    /// What the handler will see; its `ticket` is filled in by the ledger.
+    pub message: Message,
+    /// The envelope's `ticket` member, unchecked.
+    pub ticket: Option<Value>,
+    /// The message's id, where receipts are in force.
+    pub mid: Option<u64>,
+}
+
+/// What came of one input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Done; a command's answer as CBOR, otherwise empty.
+    Done(Vec<u8>),
+    /// It had no effect.
+    Fault(Fault),
+}
+
+/// A message that may leave now.
+#[derive(Debug, Clone)]
+pub struct Post {
+    /// Where it goes.
+    pub agent: AgentId,
+    /// Its id (PROTOCOL A.4), also its place in the order of sending.
+    pub mid: u64,
+    /// The message.
+    pub row: Arc<OutboxRow>,
+}
+
+/// What a commit lets out.
+#[derive(Debug, Default)]
+pub struct Released {
+    /// Messages for other agents, in order of sending for each.
+    pub posts: Vec<Post>,
+    /// Messages taken back.
+    pub withdrawn: Vec<(AgentId, u64)>,
+    /// Receipts owed to peers.
+    pub receipts: Vec<(AgentId, Receipt)>,
+    /// Rows addressed to this site itself, to be run as [`Input::Local`].
+    pub local: Vec<u64>,
+    /// Notices for people.
+    pub notices: Vec<Value>,
+    /// Relations granted or ended.
+    pub relations: Vec<RelationChange>,
+    /// What is known of agents' addresses, where that has changed.
+    pub places: Vec<(AgentId, Known)>,
+}
+
+impl Released {
+    /// Adds what a later event of the same batch lets out.
+    pub fn append(&mut self, mut other: Released) {
+        self.posts.append(&mut other.posts);
+        self.withdrawn.append(&mut other.withdrawn);
+        self.receipts.append(&mut other.receipts);
+        self.local.append(&mut other.local);
+        self.notices.append(&mut other.notices);
+        self.relations.append(&mut other.relations);
+        self.places.append(&mut other.places);
+    }
+}

@@ -1,0 +1,63 @@
+//! The ledger's bounds, each with its reason.
+
+/// Inputs waiting. A peer's connection stops reading when it is full, so memory stays bounded by
+/// this many messages of at most 64 KiB (64 MiB) whatever peers do.
+pub const QUEUE: usize = 1_024;
+
+/// Inputs run in one store transaction. Large enough to share one fsync among many (an fsync costs
+/// some fifty events), small enough that the first of them does not wait long for its commit.
+pub const BATCH: usize = 256;
+
+/// Outbox rows kept for one peer. A peer that is away for weeks costs at most this many rows of disk;
+/// beyond it `send` fails, so a handler's event fails rather than disk filling up.
+pub const OUTBOX_ROWS_PER_PEER: u64 = 10_000;
+
+/// Rows of one peer's outbox held in memory at a time; the rest is read as these are received.
+pub const OUTBOX_WINDOW: usize = 256;
+
+/// Events remembered by the journal, oldest overwritten. Some 5 MB on a busy site, half a gigabyte
+/// where every message has the largest size.
+pub const JOURNAL_SLOTS: u64 = 8_192;
+
+/// Notices remembered, oldest overwritten: what `watch` can still show to somebody who comes late.
+pub const NOTICE_SLOTS: u64 = 1_024;
+
+/// Ids of messages received but not applied that are remembered for one peer (PROTOCOL A.4). When a
+/// suspended plugin makes it more, the connection is closed and the peer keeps them.
+pub const HELD_MIDS: usize = 1_024;
+
+/// A handler calls another, which calls another: this deep and no deeper.
+pub const INVOKE_DEPTH: usize = 4;
+
+/// Longest key of a row, in bytes.
+pub const KEY_BYTES: usize = 512;
+
+/// Largest value of a row, in bytes: above the largest record of the protocol (64 KiB) with room for
+/// a plugin's own gatherings.
+pub const VALUE_BYTES: usize = 1 << 20;
+
+/// Rows that one `scan` may return.
+pub const SCAN_ROWS: u32 = 10_000;
+
+/// Effects (writes, messages, notices) that one event may have.
+pub const EFFECTS: usize = 10_000;
+
+/// Timers run in one batch.
+pub const TIMERS_PER_BATCH: u32 = 64;
+
+/// A timer whose handler failed comes due again after this many milliseconds.
+pub const TIMER_RETRY_MS: i64 = 60_000;
+
+/// Messages that a handler could not handle, kept for the operator, oldest overwritten.
+pub const QUARANTINE_SLOTS: u64 = 1_024;
+
+/// The first and the longest wait, in milliseconds, before a batch that the store refused is run
+/// again.
+pub const STORE_RETRY_MS: (u64, u64) = (100, 5_000);
+
+/// Counters that one plugin may name.
+pub const METRICS: usize = 64;
+
+/// Bytes of a message kept for what the network adds to it: the sender's host and port (a DNS name of
+/// at most 253 bytes), `try`, `last`, `ext`, `mid`.
+pub const ENVELOPE_ROOM: usize = 512;

@@ -1,0 +1,232 @@
+//! Messages waiting to be received, in order for each peer.
+//!
+//! A row's key is the peer's agent id and the message's id (`mid`), so that a scan gives them in the
+//! order of sending. Ids rise for ever and are never used twice, not even by a site whose store was
+//! restored from an older copy: each is at least the present time in microseconds. (A counter would
+//! give ids again that the peer has already received, and the peer would drop what they carry.)
+
+use super::buffer::Buffer;
+use super::limits::{OUTBOX_ROWS_PER_PEER, OUTBOX_WINDOW};
+use crate::store::{StoreError, Transaction};
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use std::sync::Arc;
+use tallyho_plugin::record::{AgentId, Timestamp};
+use tallyho_plugin::services::{Outgoing, Range};
+
+/// Rows by agent and id.
+const ROWS: &str = "host.outbox";
+/// From a handler's own name for a message to its id.
+const NAMES: &str = "host.outbox_names";
+/// For each agent the last id given and how many rows there are.
+const PEERS: &str = "host.outbox_peers";
+
+/// A message as it waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutboxRow {
+    /// The plugin that sends it.
+    pub plugin: String,
+    /// The message.
+    pub message: Outgoing,
+    /// When it was sent first.
+    pub created: Timestamp,
+}
+
+/// Why a message could not be put into the outbox.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    /// The peer has not received anything for long.
+    #[error(
+        "{OUTBOX_ROWS_PER_PEER} messages wait for agent {agent} already; withdraw some, or wait until it can be reached"
+    )]
+    Full {
+        /// The peer.
+        agent: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A row that this program wrote cannot be read.
+    #[error("an outbox row cannot be read: {0}")]
+    Unreadable(String),
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Peer {
+    last: u64,
+    rows: u64,
+}
+
+fn row_key(agent: &AgentId, mid: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(agent.0.len() + 9);
+    key.extend_from_slice(agent.0.as_bytes());
+    key.push(0);
+    key.extend_from_slice(&mid.to_be_bytes());
+    key
+}
+
+fn name_key(plugin: &str, agent: &AgentId, name: &str) -> Vec<u8> {
+    [plugin, &agent.0, name].join("\0").into_bytes()
+}
+
+fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, OutboxError> {
+    ciborium::from_reader(bytes).map_err(|error| OutboxError::Unreadable(error.to_string()))
+}
+
+fn encode(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    ciborium::into_writer(value, &mut bytes).expect("a row of strings and numbers can be written to memory");
+    bytes
+}
+
+fn peer(buffer: &mut Buffer<'_>, agent: &AgentId) -> Result<Peer, OutboxError> {
+    buffer.get(PEERS, agent.0.as_bytes())?.map_or(Ok(Peer::default()), |bytes| decode(&bytes))
+}
+
+/// Puts a message into the outbox, replacing one of the same name. The ids of what was replaced and
+/// of what is new.
+///
+/// # Errors
+/// [`OutboxError`].
+pub fn send(
+    buffer: &mut Buffer<'_>,
+    plugin: &str,
+    message: &Outgoing,
+    now: Timestamp,
+) -> Result<(Option<u64>, u64, Arc<OutboxRow>), OutboxError> {
+    let agent = &message.to.agent;
+    let replaced = withdraw(buffer, plugin, agent, &message.key)?;
+    let mut peer = peer(buffer, agent)?;
+    if peer.rows >= OUTBOX_ROWS_PER_PEER {
+        return Err(OutboxError::Full { agent: agent.0.clone() });
+    }
+    let micros = u64::try_from(now.0).unwrap_or(0).saturating_mul(1_000);
+    peer.last = peer.last.saturating_add(1).max(micros);
+    peer.rows += 1;
+    buffer.put(PEERS, agent.0.as_bytes(), &encode(&peer));
+    let row = OutboxRow { plugin: plugin.to_owned(), message: message.clone(), created: now };
+    buffer.put(ROWS, &row_key(agent, peer.last), &encode(&row));
+    if !message.key.is_empty() {
+        buffer.put(NAMES, &name_key(plugin, agent, &message.key), &peer.last.to_be_bytes());
+    }
+    Ok((replaced, peer.last, Arc::new(row)))
+}
+
+/// Takes back the message of this name; its id, where there was one.
+///
+/// # Errors
+/// [`OutboxError`].
+pub fn withdraw(
+    buffer: &mut Buffer<'_>,
+    plugin: &str,
+    agent: &AgentId,
+    name: &str,
+) -> Result<Option<u64>, OutboxError> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let Some(bytes) = buffer.get(NAMES, &name_key(plugin, agent, name))? else { return Ok(None) };
+    let mid = u64::from_be_bytes(
+        bytes.as_slice().try_into().map_err(|_| OutboxError::Unreadable("a message id of odd length".to_owned()))?,
+    );
+    remove(buffer, agent, mid)?;
+    Ok(Some(mid))
+}
+
+/// A row.
+///
+/// # Errors
+/// [`OutboxError`].
+pub fn get(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<Option<OutboxRow>, OutboxError> {
+    buffer.get(ROWS, &row_key(agent, mid))?.map(|bytes| decode(&bytes)).transpose()
+}
+
+/// Removes a row, if there; the row.
+///
+/// # Errors
+/// [`OutboxError`].
+pub fn remove(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<Option<OutboxRow>, OutboxError> {
+    let Some(row) = get(buffer, agent, mid)? else { return Ok(None) };
+    buffer.delete(ROWS, &row_key(agent, mid));
+    if !row.message.key.is_empty() {
+        let name = name_key(&row.plugin, agent, &row.message.key);
+        // The name may belong to a later message by now.
+        if buffer.get(NAMES, &name)?.as_deref() == Some(mid.to_be_bytes().as_slice()) {
+            buffer.delete(NAMES, &name);
+        }
+    }
+    let mut peer = peer(buffer, agent)?;
+    peer.rows = peer.rows.saturating_sub(1);
+    buffer.put(PEERS, agent.0.as_bytes(), &encode(&peer));
+    Ok(Some(row))
+}
+
+/// Removes the rows a receipt names; their ids.
+///
+/// # Errors
+/// [`OutboxError`].
+pub fn receive(buffer: &mut Buffer<'_>, agent: &AgentId, upto: u64, also: &[u64]) -> Result<Vec<u64>, OutboxError> {
+    let range = Range {
+        from: row_key(agent, 0),
+        to: Some(ByteBuf::from(row_key(agent, upto.saturating_add(1)))),
+        reverse: false,
+        limit: u32::try_from(OUTBOX_ROWS_PER_PEER).unwrap_or(u32::MAX),
+    };
+    let mut mids: Vec<u64> = buffer.scan(ROWS, &range)?.iter().filter_map(|(key, _)| mid_of(key)).collect();
+    mids.extend(also.iter().copied());
+    let mut received = Vec::with_capacity(mids.len());
+    for mid in mids {
+        if remove(buffer, agent, mid)?.is_some() {
+            received.push(mid);
+        }
+    }
+    Ok(received)
+}
+
+fn mid_of(key: &[u8]) -> Option<u64> {
+    let tail = key.len().checked_sub(8)?;
+    Some(u64::from_be_bytes(key[tail..].try_into().ok()?))
+}
+
+/// The rows for `agent` above `after`, at most one window of them.
+///
+/// # Errors
+/// [`OutboxError`].
+pub fn window(
+    transaction: &mut dyn Transaction,
+    agent: &AgentId,
+    after: u64,
+) -> Result<Vec<(u64, OutboxRow)>, OutboxError> {
+    let range = Range {
+        from: row_key(agent, after.saturating_add(1)),
+        to: Some(ByteBuf::from(row_key(agent, u64::MAX))),
+        reverse: false,
+        limit: u32::try_from(OUTBOX_WINDOW).unwrap_or(u32::MAX),
+    };
+    let rows = transaction.scan(ROWS, &range)?;
+    rows.iter()
+        .filter_map(|(key, value)| Some((mid_of(key)?, value)))
+        .map(|(mid, value)| Ok((mid, decode(value)?)))
+        .collect()
+}
+
+/// Every agent that rows wait for, with how many.
+///
+/// # Errors
+/// [`OutboxError`].
+pub fn agents(transaction: &mut dyn Transaction) -> Result<Vec<(AgentId, u64)>, OutboxError> {
+    let mut agents = Vec::new();
+    let mut from = Vec::new();
+    loop {
+        let range = Range { from: from.clone(), to: None, reverse: false, limit: 1_000 };
+        let rows = transaction.scan(PEERS, &range)?;
+        let Some((last, _)) = rows.last() else { return Ok(agents) };
+        from = [last.as_slice(), &[0]].concat();
+        for (key, value) in rows {
+            let peer: Peer = decode(&value)?;
+            if peer.rows > 0 {
+                agents.push((AgentId(String::from_utf8_lossy(&key).into_owned()), peer.rows));
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Inputs waiting for the ledger, bounded, with producers that can wait without a thread.
+
+use super::core::Core;
+use super::input::{Input, Outcome};
+use super::limits::QUEUE;
+use super::verify::Slot;
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Told what came of an input once that is durable.
+pub type Tell = Box<dyn FnOnce(Outcome) + Send>;
+
+/// Something for the ledger's thread to do.
+// Nearly all items are inputs, the largest: boxing them would only cost allocations.
+#[allow(clippy::large_enum_variant)]
+pub enum Item {
+    /// An input, where its checks will be found, and who wants to know.
+    Input(Input, Option<Slot>, Option<Tell>),
+    /// Something to be done with the core between two batches.
+    Ask(Box<dyn FnOnce(&mut Core) + Send>),
+}
+
+#[derive(Default)]
+struct Inner {
+    urgent: VecDeque<Item>,
+    waiting: VecDeque<Item>,
+    full: Vec<Waker>,
+    closed: bool,
+}
+
+/// The queue; see the module.
+#[derive(Default)]
+pub struct Queue {
+    inner: Mutex<Inner>,
+    filled: Condvar,
+    emptied: Condvar,
+}
+
+/// The ledger takes nothing more: the site is stopping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the site is stopping")]
+pub struct Closed;
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds what `item` makes as soon as there is room; `item` is called then and not before.
+    pub fn poll_push(&self, context: &mut Context<'_>, item: impl FnOnce() -> Item) -> Poll<Result<(), Closed>> {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Poll::Ready(Err(Closed));
+        }
+        if inner.waiting.len() >= QUEUE {
+            inner.full.push(context.waker().clone());
+            return Poll::Pending;
+        }
+        inner.waiting.push_back(item());
+        self.filled.notify_one();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Adds an item, waiting for room.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub fn push(&self, item: Item) -> Result<(), Closed> {
+        let inner = self.lock();
+        let full = |inner: &mut Inner| inner.waiting.len() >= QUEUE && !inner.closed;
+        let mut inner = self.emptied.wait_while(inner, full).unwrap_or_else(PoisonError::into_inner);
+        if inner.closed {
+            return Err(Closed);
+        }
+        inner.waiting.push_back(item);
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// Adds an item that must not wait, before all others. Only for what the ledger itself has
+    /// caused (fates of its own messages, messages to itself): that bounds how many there are.
+    pub fn push_urgent(&self, item: Item) {
+        let mut inner = self.lock();
+        if !inner.closed {
+            inner.urgent.push_back(item);
+            self.filled.notify_one();
+        }
+    }
+
+    /// Takes at most `most` items, waiting for the first of them at most `patience`. `None` when
+    /// closed and empty.
+    pub fn take(&self, most: usize, patience: Option<Duration>) -> Option<Vec<Item>> {
+        let mut inner = self.lock();
+        let empty = |inner: &mut Inner| inner.urgent.is_empty() && inner.waiting.is_empty() && !inner.closed;
+        inner = match patience {
+            None => self.filled.wait_while(inner, empty).unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                self.filled.wait_timeout_while(inner, patience, empty).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        let urgent = inner.urgent.len().min(most);
+        let waiting = inner.waiting.len().min(most - urgent);
+        if urgent + waiting == 0 && inner.closed {
+            return None;
+        }
+        let mut items: Vec<Item> = inner.urgent.drain(..urgent).collect();
+        items.extend(inner.waiting.drain(..waiting));
+        if waiting > 0 {
+            self.emptied.notify_all();
+            inner.full.drain(..).for_each(Waker::wake);
+        }
+        Some(items)
+    }
+
+    /// Takes nothing more; what is there is still taken out.
+    pub fn close(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        self.filled.notify_all();
+        self.emptied.notify_all();
+        inner.full.drain(..).for_each(Waker::wake);
+    }
+}

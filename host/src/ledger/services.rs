@@ -1,0 +1,414 @@
+//! What the host does for a handler during one event.
+
+use super::buffer::Buffer;
+use super::input::{Post, Released};
+use super::limits::{EFFECTS, ENVELOPE_ROOM, INVOKE_DEPTH, KEY_BYTES, SCAN_ROWS, VALUE_BYTES};
+use super::outbox::{self, OutboxError};
+use super::table::PluginTable;
+use super::timers;
+use super::verify::Checked;
+use crate::site::addresses::{self, Source};
+use crate::site::relations::{self, RelationError};
+use crate::store::StoreError;
+use crate::wire::envelope::{Envelope, check_object};
+use crate::wire::limits::{MAX_MESSAGE, MAX_OPENING_MESSAGE};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tallyho_plugin::record::{AgentId, Chad, Timestamp};
+use tallyho_plugin::services::{Check, LogLevel, Outgoing, Range, Relation, Row, Services};
+use tallyho_plugin::{Command, Event, Fault, FaultKind};
+
+/// The keys of the site, and what else an event may ask of the host itself.
+pub trait Host: Send + Sync {
+    /// This site's agent.
+    fn agent(&self) -> &AgentId;
+    /// Signs with the agent's key.
+    fn sign_agent(&self, text: &[u8]) -> Vec<u8>;
+    /// Signs with a user's key.
+    ///
+    /// # Errors
+    /// A refusal where there is no such user or the key is kept elsewhere.
+    fn sign_user(&self, user: &str, text: &[u8]) -> Result<Vec<u8>, Fault>;
+    /// A command of the pseudo-plugin `host`; argument and answer are CBOR.
+    ///
+    /// # Errors
+    /// The command's fault.
+    fn command(&self, call: &mut HostCall<'_, '_>, name: &str, argument: &[u8]) -> Result<Vec<u8>, Fault>;
+}
+
+/// A command of the pseudo-plugin `host` as it is called.
+pub struct HostCall<'c, 'e> {
+    /// The host's rows, with this event's writes.
+    pub buffer: &'c mut Buffer<'e>,
+    /// The plugin that calls; `None` for the operator.
+    pub caller: Option<&'c str>,
+    /// The event's time.
+    pub now: Timestamp,
+    /// The event's random bytes.
+    pub random: &'c mut Random,
+    /// What the commit will let out.
+    pub released: &'c mut Released,
+}
+
+/// Random bytes of one event, all drawn from one seed, so that a replay draws the same.
+pub struct Random {
+    seed: [u8; 32],
+    drawn: u64,
+}
+
+impl Random {
+    /// Bytes drawn from this seed.
+    pub fn new(seed: [u8; 32]) -> Self {
+        Random { seed, drawn: 0 }
+    }
+
+    /// Fills the buffer. SHA-256 of seed and counter: unpredictable to whoever lacks the seed.
+    pub fn fill(&mut self, buffer: &mut [u8]) {
+        for chunk in buffer.chunks_mut(32) {
+            let block = Sha256::new().chain_update(self.seed).chain_update(self.drawn.to_be_bytes()).finalize();
+            self.drawn += 1;
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
+    }
+}
+
+/// The services of one event; see [`Services`].
+pub struct EventServices<'e> {
+    /// The event's writes.
+    pub buffer: Buffer<'e>,
+    /// Who serves what, for `invoke`.
+    pub table: &'e PluginTable,
+    /// Keys and the host's own commands.
+    pub host: &'e dyn Host,
+    /// Signature checks made beforehand.
+    pub checked: &'e Checked,
+    /// The event's time.
+    pub now: Timestamp,
+    /// The event's random bytes.
+    pub random: Random,
+    /// What the commit will let out.
+    pub released: Released,
+    /// The plugins at work, the one called last at the end.
+    stack: Vec<String>,
+    /// An invoked plugin's fault, which is the event's.
+    spoilt: Option<Fault>,
+    /// The store failed: whatever the handler makes of it, the event has to be run again.
+    pub broken: Option<StoreError>,
+    /// Counted by plugin and name.
+    pub metrics: Vec<(String, String, i64)>,
+}
+
+impl<'e> EventServices<'e> {
+    /// Services for one event of `plugin`.
+    pub fn new(
+        buffer: Buffer<'e>,
+        table: &'e PluginTable,
+        host: &'e dyn Host,
+        checked: &'e Checked,
+        now: Timestamp,
+        seed: [u8; 32],
+    ) -> Self {
+        EventServices {
+            buffer,
+            table,
+            host,
+            checked,
+            now,
+            random: Random::new(seed),
+            released: Released::default(),
+            stack: Vec::new(),
+            spoilt: None,
+            broken: None,
+            metrics: Vec::new(),
+        }
+    }
+
+    /// Gives the event to the plugin; its answer as CBOR.
+    ///
+    /// # Errors
+    /// The handler's fault, or that of a plugin it called.
+    pub fn run(&mut self, plugin: &str, event: &Event) -> Result<Vec<u8>, Fault> {
+        let table = self.table;
+        let Some(serving) = table.named(plugin) else {
+            return Err(Fault::not_found(format!("no plugin {plugin} serves")).fix("see `tallyho plugin list`"));
+        };
+        self.stack.push(plugin.to_owned());
+        let result = serving.plugin.handle(event, self);
+        self.stack.pop();
+        let result = match self.spoilt.clone() {
+            Some(fault) => Err(fault),
+            None => result,
+        };
+        serving.count(result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed));
+        result
+    }
+
+    fn current(&self) -> &str {
+        self.stack.last().map_or("host", String::as_str)
+    }
+
+    /// The full name of an own table.
+    fn own(&self, table: &str) -> Result<String, Fault> {
+        let plugin = self.current();
+        let known =
+            self.table.named(plugin).is_some_and(|serving| serving.manifest().tables.iter().any(|own| own == table));
+        match known {
+            true => Ok(format!("{plugin}.{table}")),
+            false => Err(Fault::failed(format!("plugin {plugin} owns no table {table}; its manifest must list it"))),
+        }
+    }
+
+    /// The full name of a table that may be read.
+    fn readable(&self, table: &str) -> Result<String, Fault> {
+        if !table.contains('.') {
+            return self.own(table);
+        }
+        let plugin = self.current();
+        let granted =
+            self.table.named(plugin).is_some_and(|serving| serving.manifest().reads.iter().any(|read| read == table));
+        match granted {
+            true => Ok(table.to_owned()),
+            false => Err(Fault::failed(format!("plugin {plugin} may not read {table}; its manifest must ask for it"))),
+        }
+    }
+
+    fn store_failed(&mut self, error: StoreError) -> Fault {
+        let fault = Fault::host(error.to_string());
+        self.broken.get_or_insert(error);
+        fault
+    }
+
+    fn outbox_failed(&mut self, error: OutboxError) -> Fault {
+        match error {
+            OutboxError::Store(error) => self.store_failed(error),
+            other => Fault::host(other.to_string()),
+        }
+    }
+
+    /// Learns where an agent can be reached, if it is another than this site's.
+    fn news(&mut self, chad: &Chad, from: Source) -> Result<(), Fault> {
+        if &chad.agent != self.host.agent() {
+            let news = addresses::news(&mut self.buffer, chad, from, self.now);
+            let news = news.map_err(|error| self.store_failed(error))?;
+            self.released.places.extend(news);
+        }
+        Ok(())
+    }
+
+    /// Whether the message can ever leave: it must fit its packet, in the longer of both encodings.
+    fn fits(&self, message: &Outgoing) -> Result<(), Fault> {
+        let refused = |why: String| Fault::failed(format!("{}/{}: {why}", message.target, message.action));
+        if !message.object.is_empty() {
+            check_object(&message.object).map_err(|error| refused(format!("object: {error}")))?;
+        }
+        // Text may need six bytes in JSON for one in CBOR, numbers less: only large messages are measured.
+        if message.object.len() < MAX_MESSAGE / 8 && message.ticket.is_none() {
+            return Ok(());
+        }
+        let from = Chad { cuid: Some(message.from.clone()), agent: self.host.agent().clone(), host: None, port: None };
+        let envelope = Envelope {
+            object: Some(message.object.clone()).filter(|object| !object.is_empty()),
+            tally: message.tally.clone(),
+            ticket: message.ticket.clone(),
+            ..Envelope::new(&message.target, &message.action, message.to.clone(), from)
+        };
+        let most = if message.ticket.is_some() { MAX_OPENING_MESSAGE } else { MAX_MESSAGE };
+        let mut text = Vec::new();
+        match envelope.encode_json(&mut text) {
+            Ok(()) if text.len() + ENVELOPE_ROOM <= most => Ok(()),
+            Ok(()) => Err(refused(format!("{} bytes as JSON, at most {} fit", text.len(), most - ENVELOPE_ROOM))),
+            Err(error) => Err(refused(error.to_string())),
+        }
+    }
+
+    fn room(&self) -> Result<(), Fault> {
+        match self.buffer.count() < EFFECTS {
+            true => Ok(()),
+            false => Err(Fault::failed(format!("the event has more than {EFFECTS} effects; do less in one event"))),
+        }
+    }
+}
+
+impl Services for EventServices<'_> {
+    fn get(&mut self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        let table = self.readable(table)?;
+        self.buffer.get(&table, key).map_err(|error| self.store_failed(error))
+    }
+
+    fn scan(&mut self, table: &str, range: &Range) -> Result<Vec<Row>, Fault> {
+        let table = self.readable(table)?;
+        let range = Range { limit: range.limit.min(SCAN_ROWS), ..range.clone() };
+        self.buffer.scan(&table, &range).map_err(|error| self.store_failed(error))
+    }
+
+    fn put(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), Fault> {
+        if key.len() > KEY_BYTES || value.len() > VALUE_BYTES {
+            let (key, value) = (key.len(), value.len());
+            return Err(Fault::failed(format!(
+                "a row of table {table} is too large: key {key} of {KEY_BYTES}, value {value} of {VALUE_BYTES} bytes"
+            )));
+        }
+        self.room()?;
+        let table = self.own(table)?;
+        self.buffer.put(&table, key, value);
+        Ok(())
+    }
+
+    fn delete(&mut self, table: &str, key: &[u8]) -> Result<(), Fault> {
+        self.room()?;
+        let table = self.own(table)?;
+        self.buffer.delete(&table, key);
+        Ok(())
+    }
+
+    fn send(&mut self, message: &Outgoing) -> Result<(), Fault> {
+        self.room()?;
+        self.fits(message)?;
+        let plugin = self.current().to_owned();
+        let sent = outbox::send(&mut self.buffer, &plugin, message, self.now);
+        let (replaced, mid, row) = sent.map_err(|error| self.outbox_failed(error))?;
+        let agent = message.to.agent.clone();
+        if message.ticket.is_some() {
+            self.news(&message.to, Source::Ticket)?;
+        }
+        if let Some(replaced) = replaced {
+            self.released.withdrawn.push((agent.clone(), replaced));
+        }
+        if &agent == self.host.agent() {
+            self.released.local.push(mid);
+        } else {
+            self.released.posts.push(Post { agent, mid, row });
+        }
+        Ok(())
+    }
+
+    fn withdraw(&mut self, agent: &AgentId, key: &str) -> Result<bool, Fault> {
+        let plugin = self.current().to_owned();
+        let withdrawn = outbox::withdraw(&mut self.buffer, &plugin, agent, key);
+        let withdrawn = withdrawn.map_err(|error| self.outbox_failed(error))?;
+        if let Some(mid) = withdrawn {
+            self.released.posts.retain(|post| post.mid != mid || &post.agent != agent);
+            self.released.withdrawn.push((agent.clone(), mid));
+        }
+        Ok(withdrawn.is_some())
+    }
+
+    fn notice(&mut self, user: &str, notice: &Value) -> Result<(), Fault> {
+        if self.released.notices.len() >= EFFECTS {
+            return Err(Fault::failed(format!("the event has more than {EFFECTS} notices")));
+        }
+        let mut notice = notice.clone();
+        if let Value::Object(members) = &mut notice {
+            members.insert("user".to_owned(), user.into());
+            members.insert("plugin".to_owned(), self.current().into());
+            members.insert("at".to_owned(), self.now.to_string().into());
+        }
+        self.released.notices.push(notice);
+        Ok(())
+    }
+
+    fn set_timer(&mut self, key: &str, at: Timestamp) -> Result<(), Fault> {
+        let plugin = self.current().to_owned();
+        timers::set(&mut self.buffer, &plugin, key, at).map_err(|error| self.store_failed(error))
+    }
+
+    fn cancel_timer(&mut self, key: &str) -> Result<(), Fault> {
+        let plugin = self.current().to_owned();
+        timers::cancel(&mut self.buffer, &plugin, key).map(drop).map_err(|error| self.store_failed(error))
+    }
+
+    fn invoke(&mut self, plugin: &str, command: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {
+        let caller = self.current().to_owned();
+        if plugin == "host" {
+            let mut call = HostCall {
+                buffer: &mut self.buffer,
+                caller: Some(&caller),
+                now: self.now,
+                random: &mut self.random,
+                released: &mut self.released,
+            };
+            return self.host.command(&mut call, command, argument);
+        }
+        if self.stack.iter().any(|active| active == plugin) {
+            return Err(Fault::failed(format!("{caller} calls {plugin}, which is already at work on this event")));
+        }
+        if self.stack.len() >= INVOKE_DEPTH {
+            return Err(Fault::failed(format!("{caller} calls {plugin}: more than {INVOKE_DEPTH} plugins deep")));
+        }
+        let spec = self
+            .table
+            .named(plugin)
+            .and_then(|serving| serving.manifest().commands.iter().find(|spec| spec.name == command && spec.invocable));
+        if spec.is_none() {
+            return Err(Fault::not_found(format!("no plugin {plugin} serves a command {command} to other plugins")));
+        }
+        let event = Event::Command(Command { name: command.to_owned(), caller: Some(caller), body: argument.to_vec() });
+        let result = self.run(plugin, &event);
+        if let Err(fault) = &result {
+            self.spoilt.get_or_insert_with(|| fault.clone());
+        }
+        result
+    }
+
+    fn verify(&mut self, check: &Check) -> bool {
+        match self.checked.get(check) {
+            Some(stands) => *stands,
+            None => tallyho_plugin::record::signing::verify(check),
+        }
+    }
+
+    fn sign_agent(&mut self, text: &[u8]) -> Result<Vec<u8>, Fault> {
+        Ok(self.host.sign_agent(text))
+    }
+
+    fn sign_user(&mut self, user: &str, text: &[u8]) -> Result<Vec<u8>, Fault> {
+        self.host.sign_user(user, text)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn random(&mut self, buffer: &mut [u8]) {
+        self.random.fill(buffer);
+    }
+
+    fn log(&mut self, level: LogLevel, text: &str) {
+        let level = match level {
+            LogLevel::Error => log::Level::Error,
+            LogLevel::Warn => log::Level::Warn,
+            LogLevel::Info => log::Level::Info,
+            LogLevel::Debug => log::Level::Debug,
+        };
+        // A line of a plugin's must not pass for another one's: fail2ban reads this log.
+        let text: String =
+            text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
+        log::log!(target: "tallyho::plugin", level, "{}: {text}", self.current());
+    }
+
+    fn metric(&mut self, name: &str, add: i64) {
+        let plugin = self.current().to_owned();
+        self.metrics.push((plugin, name.to_owned(), add));
+    }
+
+    fn relate(&mut self, relation: &Relation) -> Result<(), Fault> {
+        self.room()?;
+        let plugin = self.current().to_owned();
+        let granted = relations::relate(&mut self.buffer, &plugin, relation).map_err(|error| match error {
+            RelationError::Store(error) => self.store_failed(error),
+            other => Fault::failed(other.to_string()),
+        })?;
+        self.released.relations.push(granted);
+        let Relation { agent, host, port, .. } = relation.clone();
+        self.news(&Chad { cuid: None, agent, host, port }, Source::Plugin)
+    }
+
+    fn unrelate(&mut self, user: &str, subject: &str, agent: &AgentId) -> Result<(), Fault> {
+        self.room()?;
+        let plugin = self.current().to_owned();
+        let ended = relations::unrelate(&mut self.buffer, &plugin, user, subject, agent);
+        let ended = ended.map_err(|error| self.store_failed(error))?;
+        self.released.relations.extend(ended);
+        Ok(())
+    }
+}

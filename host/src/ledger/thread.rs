@@ -1,0 +1,285 @@
+//! The ledger's own thread: takes what waits, runs it as one batch, tells everybody.
+
+use super::core::{Core, Parts};
+use super::input::{Input, Outcome, Released};
+use super::limits::{BATCH, QUEUE, STORE_RETRY_MS};
+use super::queue::{Closed, Item, Queue, Tell};
+use super::table::PluginTable;
+use super::verify::{Checked, Slot, Workers};
+use crate::crash::crash_point;
+use crate::store::StoreError;
+use arc_swap::ArcSwap;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::task::{Context, Poll};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tallyho_plugin::record::Timestamp;
+use tallyho_plugin::{Event, Fault};
+
+/// Where released effects go.
+pub trait Outside: Send + Sync {
+    /// A commit is durable: this may leave. Must not block.
+    fn released(&self, released: Released);
+}
+
+/// What time it is.
+pub trait Clock: Send + Sync {
+    /// The present instant.
+    fn now(&self) -> Timestamp;
+}
+
+/// The ledger of a running site: a handle on its thread.
+pub struct Ledger {
+    queue: Arc<Queue>,
+    table: Arc<ArcSwap<PluginTable>>,
+    workers: Workers,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Ledger {
+    /// Opens the core and starts its thread. `outside` hears of what waits in the store first.
+    ///
+    /// # Errors
+    /// The store's, or the system's as [`StoreError::Engine`].
+    pub fn start(parts: Parts, clock: Arc<dyn Clock>, outside: Arc<dyn Outside>) -> Result<Arc<Self>, StoreError> {
+        let table = Arc::clone(&parts.table);
+        let mut core = Core::open(parts)?;
+        let released = core.start(clock.now())?;
+        let queue = Arc::new(Queue::default());
+        let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let system = |error: std::io::Error| StoreError::Engine(format!("cannot start a thread: {error}"));
+        let workers = Workers::start(threads, QUEUE + BATCH).map_err(system)?;
+        let runner = Runner { core, queue: Arc::clone(&queue), clock, outside, kept: Vec::new(), refusal: None };
+        let spawned = thread::Builder::new().name("ledger".to_owned()).spawn(move || runner.run(released));
+        let thread = Mutex::new(Some(spawned.map_err(system)?));
+        Ok(Arc::new(Ledger { queue, table, workers, thread }))
+    }
+
+    /// Who serves what at present.
+    pub fn table(&self) -> Arc<PluginTable> {
+        self.table.load_full()
+    }
+
+    /// Hands in an input as soon as there is room, which is what slows a peer down.
+    pub fn poll_submit(
+        &self,
+        context: &mut Context<'_>,
+        input: &mut Option<(Input, Option<Tell>)>,
+    ) -> Poll<Result<(), Closed>> {
+        self.queue.poll_push(context, || {
+            let (input, tell) = input.take().expect("an input is handed in once");
+            let slot = self.checks(&input);
+            Item::Input(input, slot, tell)
+        })
+    }
+
+    /// Hands in an input, waiting for room.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn submit(&self, input: Input, tell: Option<Tell>) -> Result<(), Closed> {
+        let mut input = Some((input, tell));
+        poll_fn(|context| self.poll_submit(context, &mut input)).await
+    }
+
+    /// Reports what became of a message of the outbox; never waits.
+    pub fn report(&self, delivery: Input) {
+        self.queue.push_urgent(Item::Input(delivery, None, None));
+    }
+
+    /// Hands in a command and waits for its answer, blocking the thread.
+    ///
+    /// # Errors
+    /// The command's fault.
+    pub fn call(&self, plugin: &str, name: &str, argument: Vec<u8>) -> Result<Vec<u8>, Fault> {
+        let (tell, answer) = mpsc::sync_channel(1);
+        let input = Input::Command { plugin: plugin.to_owned(), name: name.to_owned(), argument };
+        let tell: Tell = Box::new(move |outcome| drop(tell.send(outcome)));
+        let stopping = |_| Fault::host("the site is stopping");
+        self.queue.push(Item::Input(input, None, Some(tell))).map_err(stopping)?;
+        match answer.recv() {
+            Ok(Outcome::Done(answer)) => Ok(answer),
+            Ok(Outcome::Fault(fault)) => Err(fault),
+            Err(_) => Err(Fault::host("the site stopped before the command was done")),
+        }
+    }
+
+    /// Has something done with the core between two batches, and waits for it, blocking the thread.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&mut Core) -> T + Send + 'static) -> Result<T, Closed> {
+        let (tell, answer) = mpsc::sync_channel(1);
+        self.queue.push(Item::Ask(Box::new(move |core| drop(tell.send(ask(core))))))?;
+        answer.recv().map_err(|_| Closed)
+    }
+
+    /// Has something done with the core before the next batch, without waiting for it.
+    pub fn ask_urgently(&self, ask: impl FnOnce(&mut Core) + Send + 'static) {
+        self.queue.push_urgent(Item::Ask(Box::new(ask)));
+    }
+
+    /// Takes nothing more, finishes what waits, and ends the thread.
+    pub fn stop(&self) {
+        self.queue.close();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            log::error!("the ledger's thread ended by a panic: this is a bug of this program");
+        }
+    }
+
+    /// Has an event's signatures checked on other processors, where its handler names them.
+    fn checks(&self, input: &Input) -> Option<Slot> {
+        let Input::Peer(inbound) = input else { return None };
+        let table = self.table.load();
+        let (serving, target) = table.claiming(&inbound.message.target)?;
+        let named = target.prepared.contains(&inbound.message.action);
+        named.then(|| self.workers.check(Arc::clone(&serving.plugin), Event::Message(inbound.message.clone())))
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+struct Runner {
+    core: Core,
+    queue: Arc<Queue>,
+    clock: Arc<dyn Clock>,
+    outside: Arc<dyn Outside>,
+    /// Inputs of a batch that the store refused, to be run again.
+    kept: Vec<(Input, Checked, Option<Tell>)>,
+    refusal: Option<Refusal>,
+}
+
+/// The store refuses writes.
+struct Refusal {
+    why: String,
+    again: Instant,
+    wait: Duration,
+}
+
+impl Runner {
+    fn run(mut self, released: Released) {
+        self.release(released);
+        while let Some(items) = self.queue.take(self.room(), self.patience()) {
+            for item in items {
+                self.sort(item);
+            }
+            if self.refusal.as_ref().is_none_or(|refusal| refusal.again <= Instant::now()) {
+                self.batch();
+            }
+        }
+        if !self.kept.is_empty() {
+            self.batch();
+        }
+    }
+
+    /// How many items to take: while the store refuses, what cannot be run stays in the queue, whose
+    /// bound then slows the peers down.
+    fn room(&self) -> usize {
+        BATCH.min(QUEUE.saturating_sub(self.kept.len()))
+    }
+
+    /// How long to wait for something to do; `None`: as long as it takes.
+    fn patience(&self) -> Option<Duration> {
+        if let Some(refusal) = &self.refusal {
+            return Some(refusal.again.saturating_duration_since(Instant::now()));
+        }
+        let wait = self.core.next_timer()?.0.saturating_sub(self.clock.now().0);
+        Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
+    }
+
+    fn sort(&mut self, item: Item) {
+        match item {
+            Item::Ask(ask) => ask(&mut self.core),
+            Item::Input(Input::Command { .. }, _, tell) if self.refusal.is_some() => {
+                let why = self.refusal.as_ref().map_or("", |refusal| &refusal.why);
+                refuse(tell, why);
+            }
+            Item::Input(input, slot, tell) => {
+                let checked = slot.map(|slot| slot.wait()).unwrap_or_default();
+                self.kept.push((input, checked, tell));
+            }
+        }
+    }
+
+    fn batch(&mut self) {
+        let now = self.clock.now();
+        match self.core.due(now) {
+            Ok(due) => self.kept.extend(due.into_iter().map(|timer| (timer, Checked::new(), None))),
+            Err(error) => return self.refused(&error),
+        }
+        if self.kept.is_empty() {
+            self.refusal = None;
+            return;
+        }
+        let mut tells = Vec::with_capacity(self.kept.len());
+        let mut inputs = Vec::with_capacity(self.kept.len());
+        for (input, checked, tell) in self.kept.drain(..) {
+            inputs.push((input, checked));
+            tells.push(tell);
+        }
+        crash_point("before-commit");
+        let mut result = self.core.apply(&inputs, now);
+        // Another process of the site came first; handlers are deterministic, so a retry is safe.
+        while matches!(result, Err(StoreError::Conflict)) {
+            result = self.core.apply(&inputs, self.clock.now());
+        }
+        match result {
+            Ok(done) => {
+                if self.refusal.take().is_some() {
+                    log::info!("the store takes writes again");
+                }
+                crash_point("after-commit");
+                self.release(done.released);
+                for (tell, outcome) in tells.into_iter().zip(done.outcomes) {
+                    if let Some(tell) = tell {
+                        tell(outcome);
+                    }
+                }
+            }
+            Err(error) => {
+                // A timer is found again by `due`; a command's caller decides what to do; everything
+                // else is kept.
+                let kept = inputs.into_iter().zip(tells).filter_map(|((input, checked), tell)| match input {
+                    Input::Timer { .. } => None,
+                    Input::Command { .. } => {
+                        refuse(tell, &error.to_string());
+                        None
+                    }
+                    _ => Some((input, checked, tell)),
+                });
+                self.kept = kept.collect();
+                self.refused(&error);
+            }
+        }
+    }
+
+    fn refused(&mut self, error: &StoreError) {
+        let (first, longest) = STORE_RETRY_MS;
+        let wait = self
+            .refusal
+            .as_ref()
+            .map_or(Duration::from_millis(first), |refusal| (refusal.wait * 2).min(Duration::from_millis(longest)));
+        log::error!("nothing can be committed: {error}; trying again in {} ms", wait.as_millis());
+        self.refusal = Some(Refusal { why: error.to_string(), again: Instant::now() + wait, wait });
+    }
+
+    fn release(&self, mut released: Released) {
+        for mid in std::mem::take(&mut released.local) {
+            self.queue.push_urgent(Item::Input(Input::Local { mid }, None, None));
+        }
+        self.outside.released(released);
+        crash_point("after-release");
+    }
+}
+
+fn refuse(tell: Option<Tell>, why: &str) {
+    if let Some(tell) = tell {
+        tell(Outcome::Fault(Fault::host(format!("nothing was changed: {why}")).code("store")));
+    }
+}

@@ -1,0 +1,183 @@
+//! An open channel as the rest of the host sees it: something to hand messages to.
+
+use super::courier::ChannelId;
+use crate::ledger::outbox::OutboxRow;
+use crate::wire::ext::{Extensions, Receipt};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+use tallyho_plugin::record::{AgentId, Timestamp};
+
+/// Which side opened the channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// This site dialled.
+    Initiator,
+    /// This site was dialled: closing when idle is its job.
+    Responder,
+}
+
+/// Something to be sent.
+#[derive(Debug)]
+pub enum Out {
+    /// A row of the outbox.
+    Row {
+        /// Its id.
+        mid: u64,
+        /// The message.
+        row: Arc<OutboxRow>,
+        /// How often it has been sent, this time included.
+        attempt: u32,
+    },
+    /// What has been committed here. Only the latest matters, so there is at most one waiting.
+    Receipt(Receipt),
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    queue: VecDeque<Out>,
+    waker: Option<Waker>,
+    closing: Option<&'static str>,
+}
+
+/// An open channel; see the module. Its task owns the socket, everybody else has this.
+#[derive(Debug)]
+pub struct Channel {
+    /// Its name.
+    pub id: ChannelId,
+    /// The agent proven at the other end; `None` on public channels.
+    pub agent: Option<AgentId>,
+    /// Where the other end is.
+    pub address: SocketAddr,
+    /// Which side this is.
+    pub role: Role,
+    /// What may be used.
+    pub extensions: Extensions,
+    /// Since when it is open.
+    pub since: Timestamp,
+    /// Frames received and sent.
+    pub frames: (AtomicU64, AtomicU64),
+    heard: AtomicI64,
+    stalled: AtomicI64,
+    waiting: Mutex<Waiting>,
+}
+
+impl Channel {
+    /// A channel with nothing to send yet.
+    pub fn new(
+        id: ChannelId,
+        agent: Option<AgentId>,
+        address: SocketAddr,
+        role: Role,
+        extensions: Extensions,
+        now: Timestamp,
+    ) -> Arc<Self> {
+        Arc::new(Channel {
+            id,
+            agent,
+            address,
+            role,
+            extensions,
+            since: now,
+            frames: (AtomicU64::new(0), AtomicU64::new(0)),
+            heard: AtomicI64::new(now.0),
+            stalled: AtomicI64::new(i64::MAX),
+            waiting: Mutex::default(),
+        })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Waiting)) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut waiting);
+        let waker = waiting.waker.take();
+        drop(waiting);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Hands something to the channel. The courier's window bounds how much waits.
+    pub fn send(&self, out: Out) {
+        self.change(|waiting| match out {
+            Out::Receipt(receipt) => {
+                let old = waiting.queue.iter_mut().find_map(|out| match out {
+                    Out::Receipt(receipt) => Some(receipt),
+                    Out::Row { .. } => None,
+                });
+                match old {
+                    Some(old) if old.upto <= receipt.upto => {
+                        let mut also = std::mem::take(&mut old.also);
+                        also.extend(receipt.also);
+                        also.retain(|mid| *mid > receipt.upto);
+                        also.sort_unstable();
+                        also.dedup();
+                        *old = Receipt { upto: receipt.upto, also };
+                    }
+                    Some(old) => old.also.extend(receipt.also),
+                    None => waiting.queue.push_front(Out::Receipt(receipt)),
+                }
+            }
+            row @ Out::Row { .. } => waiting.queue.push_back(row),
+        });
+    }
+
+    /// Takes back rows that have not been written yet.
+    pub fn withdraw(&self, mids: &[u64]) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.queue.retain(|out| !matches!(out, Out::Row { mid, .. } if mids.contains(mid)));
+    }
+
+    /// Asks the channel's task to close it.
+    pub fn close(&self, why: &'static str) {
+        self.change(|waiting| {
+            waiting.closing.get_or_insert(why);
+        });
+    }
+
+    /// The next thing to send; where there is none, `waker` is told of the next.
+    ///
+    /// # Errors
+    /// Why the channel has to close.
+    pub fn next(&self, waker: &Waker) -> Result<Option<Out>, &'static str> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = waiting.closing {
+            return Err(why);
+        }
+        let out = waiting.queue.pop_front();
+        if out.is_none() {
+            if waiting.queue.capacity() > 0 {
+                waiting.queue = VecDeque::new(); // thousands of idle channels hold no buffers
+            }
+            if !waiting.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+                waiting.waker = Some(waker.clone());
+            }
+        }
+        Ok(out)
+    }
+
+    /// A frame came.
+    pub fn heard(&self, now: Timestamp) {
+        self.heard.store(now.0, Ordering::Relaxed);
+        self.frames.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// When the last frame came.
+    pub fn last_heard(&self) -> Timestamp {
+        Timestamp(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// The socket takes no more since `now`; or it does again (`None`).
+    pub fn stalled(&self, since: Option<Timestamp>) {
+        match since {
+            Some(now) => drop(self.stalled.compare_exchange(i64::MAX, now.0, Ordering::Relaxed, Ordering::Relaxed)),
+            None => self.stalled.store(i64::MAX, Ordering::Relaxed),
+        }
+    }
+
+    /// Since when the socket has taken nothing, where something waits.
+    pub fn stalled_since(&self) -> Option<Timestamp> {
+        Some(self.stalled.load(Ordering::Relaxed)).filter(|since| *since != i64::MAX).map(Timestamp)
+    }
+}

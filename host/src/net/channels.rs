@@ -1,0 +1,193 @@
+//! All connections of the site: how many there may be, and which have to go.
+
+use super::channel::{Channel, Role};
+use super::courier::ChannelId;
+use super::limits::{DEAD_MS, WRITE_STALL_MS};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tallyho_plugin::record::{AgentId, Timestamp};
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// In all.
+    pub connections: usize,
+    /// From one address.
+    pub per_address: usize,
+    /// In a handshake.
+    pub half_open: usize,
+    /// Milliseconds of silence after which a responder closes.
+    pub idle_ms: i64,
+    /// Milliseconds for each step of a handshake.
+    pub handshake_ms: u64,
+    /// Requests a minute from one address on public channels.
+    pub public_per_minute: u32,
+    /// Opening packets remembered, so that a recorded one is refused.
+    pub openings: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        use super::limits::{
+            CONNECTIONS, CONNECTIONS_PER_ADDRESS, HALF_OPEN, HANDSHAKE_MS, IDLE_MS, OPENINGS, PUBLIC_PER_MINUTE,
+        };
+        Bounds {
+            connections: CONNECTIONS,
+            per_address: CONNECTIONS_PER_ADDRESS,
+            half_open: HALF_OPEN,
+            idle_ms: IDLE_MS,
+            handshake_ms: HANDSHAKE_MS,
+            public_per_minute: PUBLIC_PER_MINUTE,
+            openings: OPENINGS,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    total: usize,
+    half_open: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// All connections; see the module.
+#[derive(Debug)]
+pub struct Channels {
+    bounds: Bounds,
+    counts: Mutex<Counts>,
+    open: Mutex<HashMap<ChannelId, Arc<Channel>>>,
+    next: AtomicU64,
+}
+
+/// A place among the connections, given back when dropped.
+#[derive(Debug)]
+pub struct Place {
+    channels: Arc<Channels>,
+    address: IpAddr,
+    half_open: bool,
+}
+
+/// Why a connection is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Crowded {
+    /// As many as there may be.
+    #[error("as many connections as there may be")]
+    Total,
+    /// From this address.
+    #[error("as many connections from this address as there may be")]
+    Address,
+    /// In a handshake.
+    #[error("as many handshakes at a time as there may be")]
+    HalfOpen,
+}
+
+impl Channels {
+    /// None yet.
+    pub fn new(bounds: Bounds) -> Arc<Self> {
+        // Channel 0 stands for a dial under way.
+        Arc::new(Channels { bounds, counts: Mutex::default(), open: Mutex::default(), next: AtomicU64::new(1) })
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<ChannelId, Arc<Channel>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a connection with this address, in its handshake.
+    ///
+    /// # Errors
+    /// [`Crowded`].
+    pub fn place(self: &Arc<Self>, address: IpAddr) -> Result<Place, Crowded> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.total >= self.bounds.connections {
+            return Err(Crowded::Total);
+        }
+        if counts.half_open >= self.bounds.half_open {
+            return Err(Crowded::HalfOpen);
+        }
+        let from = counts.by_address.entry(address).or_default();
+        if *from >= self.bounds.per_address {
+            return Err(Crowded::Address);
+        }
+        *from += 1;
+        counts.total += 1;
+        counts.half_open += 1;
+        Ok(Place { channels: Arc::clone(self), address, half_open: true })
+    }
+
+    /// A name for a channel.
+    pub fn name(&self) -> ChannelId {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A channel is open.
+    pub fn add(&self, channel: &Arc<Channel>) {
+        self.open().insert(channel.id, Arc::clone(channel));
+    }
+
+    /// A channel has closed.
+    pub fn remove(&self, id: ChannelId) {
+        self.open().remove(&id);
+    }
+
+    /// The channel of this name.
+    pub fn get(&self, id: ChannelId) -> Option<Arc<Channel>> {
+        self.open().get(&id).cloned()
+    }
+
+    /// All channels with this agent.
+    pub fn with(&self, agent: &AgentId) -> Vec<Arc<Channel>> {
+        self.open().values().filter(|channel| channel.agent.as_ref() == Some(agent)).cloned().collect()
+    }
+
+    /// All.
+    pub fn all(&self) -> Vec<Arc<Channel>> {
+        self.open().values().cloned().collect()
+    }
+
+    /// Connections, handshakes included.
+    pub fn count(&self) -> usize {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).total
+    }
+
+    /// Closes channels that have been silent, or that take nothing, for too long.
+    pub fn sweep(&self, now: Timestamp) {
+        for channel in self.open().values() {
+            let silent = now.0.saturating_sub(channel.last_heard().0);
+            let limit = match channel.role {
+                Role::Responder => self.bounds.idle_ms,
+                Role::Initiator => DEAD_MS.max(self.bounds.idle_ms * 3),
+            };
+            let stalled = channel.stalled_since().is_some_and(|since| now.0 - since.0 >= WRITE_STALL_MS);
+            if silent >= limit {
+                channel.close("idle");
+            } else if stalled {
+                channel.close("it takes nothing");
+            }
+        }
+    }
+}
+
+impl Place {
+    /// The handshake is done.
+    pub fn established(&mut self) {
+        if std::mem::take(&mut self.half_open) {
+            self.channels.counts.lock().unwrap_or_else(PoisonError::into_inner).half_open -= 1;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.established();
+        let mut counts = self.channels.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.total -= 1;
+        if let Some(from) = counts.by_address.get_mut(&self.address) {
+            *from -= 1;
+            if *from == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The task of one open channel: the socket on one side, [`Channel`] on the other.
+//!
+//! It is a hand-written future and not an `async fn` for the sake of memory: an idle channel holds
+//! no buffer at all. Bytes are read into a scratch buffer shared by all channels of a thread and
+//! decrypted there; only what a torn frame leaves over, or what the ledger has no room for, is kept.
+
+use super::Net;
+use super::channel::{Channel, Out};
+use super::channels::Place;
+use super::limits::WRITE_AHEAD;
+use super::receive::Received;
+use crate::ledger::input::Input;
+use crate::ledger::queue::Tell;
+use crate::wire::frame::{FrameReader, Kind};
+use crate::wire::transport::{Open, Opener, Sealer};
+use async_std::io::{Read, Write};
+use async_std::net::TcpStream;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+
+/// Bytes read at once: two frames of the largest size, hundreds of ordinary ones.
+const SCRATCH: usize = 128 * 1_024;
+
+/// Reads in a row before other tasks of the thread get their turn.
+const READS: usize = 4;
+
+thread_local! {
+    static SCRATCH_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
+}
+
+/// The task of one open channel; ends with the reason why it closed.
+pub struct Connection {
+    net: Arc<Net>,
+    channel: Arc<Channel>,
+    stream: TcpStream,
+    sealer: Sealer,
+    opener: Opener,
+    reader: FrameReader,
+    /// Sealed frames, and how much of them the socket has taken.
+    sealed: Vec<u8>,
+    written: usize,
+    /// Where in `sealed` each outbox row ends.
+    ends: VecDeque<(usize, u64)>,
+    /// Inputs that the ledger has no room for yet; nothing is read meanwhile.
+    inputs: VecDeque<(Input, Option<Tell>)>,
+    /// Given back when the task ends.
+    _place: Place,
+}
+
+/// What a handshake leaves to the task of its channel.
+pub struct Begun {
+    /// The socket.
+    pub stream: TcpStream,
+    /// The keys.
+    pub open: Open,
+    /// Holds what came after the handshake.
+    pub reader: FrameReader,
+    /// Bytes to be written before all others (the `A` packet).
+    pub first: Vec<u8>,
+    /// What the opening message means.
+    pub inputs: VecDeque<(Input, Option<Tell>)>,
+    /// The connection's place among all.
+    pub place: Place,
+}
+
+impl Connection {
+    /// The task of a channel whose handshake is done.
+    pub fn new(net: Arc<Net>, channel: Arc<Channel>, begun: Begun) -> Self {
+        let Begun { stream, open, reader, first, inputs, place } = begun;
+        let (sealer, opener) = open.split();
+        let ends = VecDeque::new();
+        Connection {
+            net,
+            channel,
+            stream,
+            sealer,
+            opener,
+            reader,
+            sealed: first,
+            written: 0,
+            ends,
+            inputs,
+            _place: place,
+        }
+    }
+
+    /// Where the other end is.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.channel.address
+    }
+
+    /// Writes what there is to write; ready only with a reason to close.
+    fn write(&mut self, context: &mut Context<'_>) -> Poll<&'static str> {
+        loop {
+            while self.sealed.len() - self.written < WRITE_AHEAD {
+                match self.channel.next(context.waker()) {
+                    Err(why) => return Poll::Ready(why),
+                    Ok(None) => break,
+                    Ok(Some(out)) => self.seal(out),
+                }
+            }
+            if self.written == self.sealed.len() {
+                self.sealed = Vec::new();
+                self.written = 0;
+                self.ends = VecDeque::new();
+                return Poll::Pending;
+            }
+            let writing = Pin::new(&mut self.stream).poll_write(context, &self.sealed[self.written..]);
+            match writing {
+                Poll::Pending => {
+                    self.channel.stalled(Some(self.net.now()));
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(0)) => return Poll::Ready("it takes nothing more"),
+                Poll::Ready(Ok(taken)) => self.taken(taken),
+                Poll::Ready(Err(_)) => return Poll::Ready("it broke off"),
+            }
+        }
+    }
+
+    /// The socket has taken this many more bytes.
+    fn taken(&mut self, taken: usize) {
+        self.channel.stalled(None);
+        self.written += taken;
+        while let Some((_, mid)) = self.ends.front().copied().filter(|(end, _)| *end <= self.written) {
+            self.ends.pop_front();
+            self.net.handed(&self.channel, mid);
+        }
+        // Keep the tail short without moving bytes for every write.
+        if self.written >= WRITE_AHEAD {
+            self.sealed.drain(..self.written);
+            self.ends.iter_mut().for_each(|(end, _)| *end -= self.written);
+            self.written = 0;
+        }
+    }
+
+    fn seal(&mut self, out: Out) {
+        let mid = if let Out::Row { mid, .. } = &out { Some(*mid) } else { None };
+        let sealed =
+            self.net.encode(&self.channel, &out).and_then(|message| self.sealer.seal_into(&mut self.sealed, &message));
+        match sealed {
+            Ok(()) => {
+                self.channel.frames.1.fetch_add(1, Ordering::Relaxed);
+                self.ends.extend(mid.map(|mid| (self.sealed.len(), mid)));
+            }
+            // Too long for a packet: it can never be sent, to anybody.
+            Err(error) => {
+                log::error!("a message cannot be sent: {error}");
+                if let Some(mid) = mid {
+                    self.net.handed(&self.channel, mid);
+                }
+            }
+        }
+    }
+
+    /// Hands to the ledger what came before; ready when that is done.
+    fn hand_in(&mut self, context: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        while let Some(input) = self.inputs.pop_front() {
+            let mut input = Some(input);
+            match self.net.ledger().poll_submit(context, &mut input) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Err("the site is stopping")),
+                Poll::Pending => {
+                    self.inputs.extend(input);
+                    self.inputs.rotate_right(1);
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes whole frames out of `received` and of what was kept before, until the ledger is full.
+    fn frames(&mut self, context: &mut Context<'_>, received: &mut [u8]) -> Poll<Result<(), &'static str>> {
+        let mut reader = std::mem::take(&mut self.reader);
+        let mut packets = reader.packets(received);
+        let result = loop {
+            match self.hand_in(context) {
+                Poll::Ready(Ok(())) => {}
+                other => break other,
+            }
+            let packet = match packets.next() {
+                Ok(Some(packet)) => packet,
+                Ok(None) => break Poll::Ready(Ok(())),
+                Err(error) => break Poll::Ready(Err(self.fault(error.name()))),
+            };
+            self.channel.heard(self.net.now());
+            if packet.kind != Kind::T {
+                continue; // PROTOCOL A.3: a wrong kind is ignored in open
+            }
+            let message = match self.opener.open_in_place(packet.body) {
+                Ok(message) => message,
+                Err(error) => break Poll::Ready(Err(self.fault(error.name()))),
+            };
+            match self.net.receive(&self.channel, message) {
+                Received::Nothing => {}
+                Received::Inputs(inputs) => self.inputs.extend(inputs),
+                Received::Close(why) => break Poll::Ready(Err(why)),
+            }
+        };
+        drop(packets);
+        self.reader = reader;
+        result
+    }
+
+    fn fault(&self, reason: &'static str) -> &'static str {
+        self.net.strike(self.channel.address.ip(), reason);
+        reason
+    }
+
+    /// Reads until there is nothing more to read; ready only with a reason to close.
+    fn read(&mut self, context: &mut Context<'_>) -> Poll<&'static str> {
+        if (self.reader.held() > 0 || !self.inputs.is_empty())
+            && let Err(why) = ready!(self.frames(context, &mut []))
+        {
+            return Poll::Ready(why);
+        }
+        SCRATCH_BUFFER.with_borrow_mut(|scratch| {
+            for _ in 0..READS {
+                match ready!(Pin::new(&mut self.stream).poll_read(context, scratch)) {
+                    Ok(0) => return Poll::Ready("the other side closed"),
+                    Err(_) => return Poll::Ready("it broke off"),
+                    Ok(length) => {
+                        if let Err(why) = ready!(self.frames(context, &mut scratch[..length])) {
+                            return Poll::Ready(why);
+                        }
+                    }
+                }
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+    }
+}
+
+impl Future for Connection {
+    type Output = &'static str;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if let Poll::Ready(why) = this.write(context) {
+            return Poll::Ready(why);
+        }
+        this.read(context)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.net.closed(&self.channel);
+    }
+}

@@ -1,0 +1,154 @@
+//! The side that calls.
+
+use super::Net;
+use super::channel::{Channel, Role};
+use super::connection::{Begun, Connection};
+use super::handshake_io::{HandshakeError, packet};
+use crate::crash::crash_point;
+use crate::ledger::outbox::OutboxRow;
+use crate::site::endpoint::Endpoint;
+use crate::wire::error::WireError;
+use crate::wire::ext::Extensions;
+use crate::wire::frame::FrameReader;
+use crate::wire::handshake::{AwaitingA, dial_known, dial_ticket};
+use crate::wire::limits::MAX_OPENING_MESSAGE;
+use crate::wire::transport::{KeyOrder, Open};
+use async_std::future::timeout;
+use async_std::io::WriteExt;
+use async_std::net::TcpStream;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tallyho_plugin::record::Chad;
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum DialError {
+    #[error(
+        "it is not known where agent {0} can be reached; tell with `tallyho peer set AGENT --host HOST --port PORT`"
+    )]
+    NoAddress(String),
+    #[error("{place} cannot be reached: {why}")]
+    Unreachable { place: String, why: String },
+    #[error("{place} closed the connection without an answer")]
+    Closed { place: String },
+    #[error("{place}: {why}")]
+    Odd { place: String, why: HandshakeError },
+    #[error("the opening packet cannot be made: {0}")]
+    Wire(#[from] WireError),
+}
+
+/// Calls a peer with this row of the outbox as opening message, and serves the channel from then on.
+pub async fn dial(net: Arc<Net>, to: Chad, mid: u64, row: Arc<OutboxRow>, attempt: u32) {
+    let agent = to.agent.clone();
+    let mut wrote = false;
+    match call(&net, &to, mid, &row, attempt, &mut wrote).await {
+        Ok(Answered { stream, address, open, reader, extensions, carried }) => {
+            let id = net.channels().name();
+            let channel = Channel::new(id, Some(agent.clone()), address, Role::Initiator, extensions, net.now());
+            let place = match net.channels().place(address.ip()) {
+                Ok(mut place) => {
+                    place.established();
+                    place
+                }
+                Err(crowded) => return net.dialled(&agent, mid, Err((false, false, crowded.to_string()))),
+            };
+            net.channels().add(&channel);
+            let (inputs, first) = (VecDeque::new(), Vec::new());
+            let begun = Begun { stream, open, reader, first, inputs, place };
+            let connection = Connection::new(Arc::clone(&net), channel, begun);
+            net.dialled(&agent, mid, Ok((id, extensions.receipt, carried)));
+            connection.spawn();
+        }
+        Err(error) => {
+            log::info!("a call to agent {} came to nothing: {error}", agent.0);
+            let closed = matches!(error, DialError::Closed { .. });
+            net.dialled(&agent, mid, Err((closed, !wrote, error.to_string())));
+        }
+    }
+}
+
+struct Answered {
+    stream: TcpStream,
+    address: SocketAddr,
+    open: Open,
+    reader: FrameReader,
+    extensions: Extensions,
+    /// The row went with the opening packet.
+    carried: bool,
+}
+
+async fn call(
+    net: &Net,
+    to: &Chad,
+    mid: u64,
+    row: &OutboxRow,
+    attempt: u32,
+    wrote: &mut bool,
+) -> Result<Answered, DialError> {
+    let agent = &to.agent;
+    let Endpoint { host, port } = net.addresses().find(to).ok_or_else(|| DialError::NoAddress(agent.0.clone()))?;
+    let place = format!("{host}:{port}");
+    let reference = net.addresses().is_reference(agent);
+    let (packet_bytes, awaiting, carried) = opening(net, to, mid, row, attempt, reference)?;
+    let unreachable = |why: String| DialError::Unreachable { place: place.clone(), why };
+    let connecting = TcpStream::connect((host.as_str(), port));
+    let mut stream = timeout(net.patience(), connecting)
+        .await
+        .map_err(|_| unreachable(format!("no answer within {} s", net.patience().as_secs())))?
+        .map_err(|error| unreachable(error.to_string()))?;
+    let address = stream.peer_addr().map_err(|error| unreachable(error.to_string()))?;
+    let _ = stream.set_nodelay(true);
+    crash_point("before-opening");
+    *wrote = true;
+    let odd = |why| match why {
+        HandshakeError::Gone => DialError::Closed { place: place.clone() },
+        why => DialError::Odd { place: place.clone(), why },
+    };
+    let writing = timeout(net.patience(), stream.write_all(&packet_bytes)).await;
+    writing.map_err(|_| odd(HandshakeError::Late))?.map_err(|_| odd(HandshakeError::Gone))?;
+    let mut reader = FrameReader::new();
+    let (kind, body) = packet(&mut stream, &mut reader, net.patience()).await.map_err(odd)?;
+    let (mut open, answer) = awaiting.receive(kind, &body).map_err(|error| odd(error.into()))?;
+    if reference {
+        open.settle(KeyOrder::Exchanged);
+    }
+    let extensions = offer(reference).in_force(&answer);
+    Ok(Answered { stream, address, open, reader, extensions, carried })
+}
+
+/// The opening packet: with the row in it, or, where that is too long for it, with a word to the
+/// other host that only offers extensions.
+fn opening(
+    net: &Net,
+    to: &Chad,
+    mid: u64,
+    row: &OutboxRow,
+    attempt: u32,
+    reference: bool,
+) -> Result<(Vec<u8>, AwaitingA, bool), DialError> {
+    let mut envelope = net.envelope(row, attempt);
+    envelope.ext = offer(reference).names();
+    // A ticket's answer is `A` itself.
+    envelope.mid = Some(mid).filter(|_| !reference && row.message.ticket.is_none());
+    let mut payload = Vec::new();
+    envelope.encode_json(&mut payload)?;
+    if row.message.ticket.is_some() {
+        let (bytes, awaiting) = dial_ticket(net.identity(), &to.agent, &payload)?;
+        return Ok((bytes, awaiting, true));
+    }
+    let carried = payload.len() <= MAX_OPENING_MESSAGE;
+    if !carried {
+        payload.clear();
+        if !reference {
+            net.greeting(to).encode_json(&mut payload)?;
+        }
+    }
+    let (bytes, awaiting) = dial_known(net.identity(), &to.agent, &payload)?;
+    Ok((bytes, awaiting, carried))
+}
+
+/// What this host can do beyond the protocol; a reference peer is not bothered with it.
+fn offer(reference: bool) -> Extensions {
+    if reference { Extensions::NONE } else { Extensions::ALL }
+}

@@ -1,0 +1,414 @@
+//! The async shell round [`wire`](crate::wire): sockets, deadlines, limits.
+//!
+//! [`Net`] joins the three parts that have to agree: open channels ([`channels`]), the outbox's
+//! schedule ([`courier`]) and the ledger, which hears of every message and says what may leave.
+
+mod accept;
+pub mod channel;
+pub mod channels;
+mod connection;
+pub mod courier;
+mod dial;
+mod handshake_io;
+pub mod limits;
+mod receive;
+
+use crate::ledger::input::{Input, Outcome, Post, Released};
+use crate::ledger::outbox::OutboxRow;
+use crate::ledger::queue::Tell;
+use crate::ledger::thread::Clock;
+use crate::ledger::{Ledger, Outside};
+use crate::site::bans::Bans;
+use crate::site::books::{AddressBook, UserBook};
+use crate::site::relations::RelationRegistry;
+use crate::wire::envelope::Envelope;
+use crate::wire::error::WireError;
+use crate::wire::ext::{self, Extensions};
+use crate::wire::handshake::ReplayMemory;
+use crate::wire::keys::Identity;
+use async_std::net::TcpListener;
+use async_std::task;
+use channel::{Channel, Out};
+use channels::{Bounds, Channels};
+use connection::Connection;
+use courier::{ChannelId, Courier, Order};
+use limits::DIALS;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+use tallyho_plugin::record::{AgentId, Chad, Timestamp};
+
+/// What the network is made of.
+pub struct NetParts {
+    /// The agent's key for Noise.
+    pub identity: Identity,
+    /// The site's own address, as it is told to others.
+    pub own: Chad,
+    /// Who may talk to whom.
+    pub relations: Arc<RelationRegistry>,
+    /// Where agents can be reached.
+    pub addresses: Arc<AddressBook>,
+    /// Who lives here.
+    pub users: Arc<UserBook>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// How many connections there may be.
+    pub bounds: Bounds,
+}
+
+/// Told every notice.
+type Hears = Box<dyn Fn(&serde_json::Value) + Send>;
+
+/// The network of a running site; see the module.
+pub struct Net {
+    parts: NetParts,
+    this: Weak<Net>,
+    ledger: OnceLock<Arc<Ledger>>,
+    online: AtomicBool,
+    channels: Arc<Channels>,
+    courier: Mutex<Courier>,
+    bans: Mutex<Bans>,
+    replay: Mutex<ReplayMemory>,
+    public: Mutex<HashMap<IpAddr, (Timestamp, u32)>>,
+    dials: (async_std::channel::Sender<()>, async_std::channel::Receiver<()>),
+    notices: Mutex<Vec<Hears>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Net {
+    /// A network that does nothing yet.
+    pub fn new(parts: NetParts, seed: u64) -> Arc<Self> {
+        Arc::new_cyclic(|this| Net {
+            channels: Channels::new(parts.bounds),
+            replay: Mutex::new(ReplayMemory::with_limit(parts.bounds.openings)),
+            parts,
+            this: Weak::clone(this),
+            ledger: OnceLock::new(),
+            online: AtomicBool::new(false),
+            courier: Mutex::new(Courier::new(seed)),
+            bans: Mutex::new(Bans::new()),
+            public: Mutex::default(),
+            dials: async_std::channel::bounded(DIALS),
+            notices: Mutex::default(),
+        })
+    }
+
+    /// Begins to serve: takes connections, if there is a listener; calls others and delivers the
+    /// outbox, if `online`.
+    pub fn serve(self: &Arc<Self>, ledger: Arc<Ledger>, listener: Option<TcpListener>, online: bool) {
+        self.online.store(online, Ordering::Relaxed);
+        assert!(self.ledger.set(ledger).is_ok(), "a network serves one ledger");
+        if let Some(listener) = listener {
+            task::spawn(accept::listen(Arc::clone(self), listener));
+        }
+        task::spawn(tick(Weak::clone(&self.this)));
+    }
+
+    /// Has every channel closed.
+    pub fn stop(&self) {
+        for channel in self.channels.all() {
+            channel.close("the site is stopping");
+        }
+    }
+
+    /// The ledger; there is one from [`Net::serve`] on, before any connection.
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        // The ledger may speak before `serve` has been told of it: a moment at start.
+        self.ledger.wait()
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.parts.identity
+    }
+
+    /// The site's own address.
+    pub fn own(&self) -> &Chad {
+        &self.parts.own
+    }
+
+    pub(crate) fn relations(&self) -> &RelationRegistry {
+        &self.parts.relations
+    }
+
+    pub(crate) fn addresses(&self) -> &AddressBook {
+        &self.parts.addresses
+    }
+
+    pub(crate) fn users(&self) -> &UserBook {
+        &self.parts.users
+    }
+
+    /// All connections.
+    pub fn channels(&self) -> &Arc<Channels> {
+        &self.channels
+    }
+
+    /// Strikes and bans.
+    pub fn bans(&self) -> MutexGuard<'_, Bans> {
+        locked(&self.bans)
+    }
+
+    /// Rows in memory that wait for this agent.
+    pub fn queued(&self, agent: &AgentId) -> usize {
+        locked(&self.courier).queued(agent)
+    }
+
+    /// Has every notice told to `hear`, from now on.
+    pub fn on_notice(&self, hear: impl Fn(&serde_json::Value) + Send + 'static) {
+        locked(&self.notices).push(Box::new(hear));
+    }
+
+    /// How long a step of a handshake may take.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_millis(self.parts.bounds.handshake_ms)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    pub(crate) fn banned(&self, address: IpAddr) -> bool {
+        locked(&self.bans).banned(address, self.now()).is_some()
+    }
+
+    /// The peer at this address has misbehaved (PROTOCOL 2.5).
+    pub(crate) fn strike(&self, address: IpAddr, reason: &str) {
+        let now = self.now();
+        locked(&self.bans).strike(address, reason, now);
+    }
+
+    pub(crate) fn strike_if_refused(&self, address: IpAddr) -> Tell {
+        let this = Weak::clone(&self.this);
+        Box::new(move |outcome| {
+            let refused = matches!(&outcome, Outcome::Fault(fault) if fault.code == "ticket");
+            if let (true, Some(net)) = (refused, this.upgrade()) {
+                net.strike(address, "ticket");
+            }
+        })
+    }
+
+    /// Remembers the ephemeral key of an opening packet; whether it is new.
+    pub(crate) fn remember(&self, ephemeral: [u8; 32]) -> bool {
+        locked(&self.replay).remember(ephemeral)
+    }
+
+    /// Whether any plugin serves strangers.
+    pub(crate) fn serves_public(&self) -> bool {
+        let table = self.ledger().table();
+        table.all().iter().any(|serving| serving.manifest().targets.iter().any(|target| !target.restricted.is_empty()))
+    }
+
+    /// Counts a request on a public channel; whether it is within the limit (PROTOCOL 10.2).
+    pub(crate) fn public_request(&self, address: IpAddr) -> bool {
+        let now = self.now();
+        let mut public = locked(&self.public);
+        public.retain(|_, (since, _)| now.0 - since.0 < 60_000);
+        if public.len() >= self.parts.bounds.connections && !public.contains_key(&address) {
+            return false;
+        }
+        let (_, count) = public.entry(address).or_insert((now, 0));
+        *count += 1;
+        *count <= self.parts.bounds.public_per_minute
+    }
+
+    /// A responder's channel is open.
+    pub(crate) fn opened(&self, channel: &Arc<Channel>) {
+        self.channels.add(channel);
+        if let Some(agent) = &channel.agent {
+            let orders = locked(&self.courier).opened(agent, channel.id, channel.extensions.receipt, self.now());
+            self.carry_out(orders);
+        }
+    }
+
+    pub(crate) fn closed(&self, channel: &Channel) {
+        self.channels.remove(channel.id);
+        if let Some(agent) = &channel.agent {
+            let orders = locked(&self.courier).closed(agent, channel.id, self.now());
+            self.carry_out(orders);
+        }
+    }
+
+    pub(crate) fn handed(&self, channel: &Channel, mid: u64) {
+        if let Some(agent) = &channel.agent {
+            let orders = locked(&self.courier).handed(agent, channel.id, mid, self.now());
+            self.carry_out(orders);
+        }
+    }
+
+    /// A dial has ended: with a channel, its receipts, and whether the row went with the opening
+    /// packet; or closed without answer, unsent, and why.
+    pub(crate) fn dialled(
+        &self,
+        agent: &AgentId,
+        mid: u64,
+        result: Result<(ChannelId, bool, bool), (bool, bool, String)>,
+    ) {
+        let now = self.now();
+        let orders = match result {
+            Ok((channel, receipts, carried)) => {
+                locked(&self.courier).answered(agent, channel, mid, carried, receipts, now)
+            }
+            Err((closed, unsent, why)) => locked(&self.courier).failed(agent, mid, closed, unsent, &why, now),
+        };
+        self.carry_out(orders);
+    }
+
+    fn carry_out(&self, orders: Vec<Order>) {
+        for order in orders {
+            match order {
+                Order::Send { channel, mid, row, attempt } => {
+                    // A channel that has gone meanwhile says so itself.
+                    if let Some(channel) = self.channels.get(channel) {
+                        channel.send(Out::Row { mid, row, attempt });
+                    }
+                }
+                Order::Report { agent, mid, fate, receipts } => {
+                    self.ledger().report(Input::Delivery { agent, mid, fate, receipts });
+                }
+                Order::Refill { agent, after } => self.refill(agent, after),
+                // Without network every dial waits for the next start.
+                Order::Dial { .. } if !self.online.load(Ordering::Relaxed) => {}
+                Order::Dial { to, mid, row, attempt } => {
+                    let Some(net) = self.this.upgrade() else { return };
+                    let (begin, done) = self.dials.clone();
+                    task::spawn(async move {
+                        // At most so many dials at a time; the channel is their semaphore.
+                        let _ = begin.send(()).await;
+                        dial::dial(net, to, mid, row, attempt).await;
+                        let _ = done.recv().await;
+                    });
+                }
+            }
+        }
+    }
+
+    fn refill(&self, agent: AgentId, after: u64) {
+        let this = Weak::clone(&self.this);
+        self.ledger().ask_urgently(move |core| {
+            let Some(net) = this.upgrade() else { return };
+            match core.refill(&agent, after) {
+                Ok(posts) => {
+                    let orders = locked(&net.courier).refill(&agent, posts, net.now());
+                    net.carry_out(orders);
+                }
+                Err(error) => log::error!("the outbox of {} cannot be read: {error}", agent.0),
+            }
+        });
+    }
+
+    /// A row as it goes over the wire.
+    pub(crate) fn envelope(&self, row: &OutboxRow, attempt: u32) -> Envelope {
+        let message = &row.message;
+        let from = Some(message.from.clone()).filter(|cuid| !cuid.is_empty());
+        let from = Chad { cuid: from, ..self.own().clone() };
+        Envelope {
+            object: Some(message.object.clone()).filter(|object| !object.is_empty()),
+            tally: message.tally.clone(),
+            ticket: message.ticket.clone(),
+            attempt: Some(u64::from(attempt)),
+            last: Some(self.now().to_string()),
+            ..Envelope::new(&message.target, &message.action, message.to.clone(), from)
+        }
+    }
+
+    /// A message that only offers extensions.
+    pub(crate) fn greeting(&self, to: &Chad) -> Envelope {
+        let to = Chad { cuid: None, ..to.clone() };
+        let ext = Extensions::ALL.names();
+        Envelope { ext, ..Envelope::new(ext::HOST, "open", to, self.own().clone()) }
+    }
+
+    /// Something to be sent, as this channel wants it.
+    pub(crate) fn encode(&self, channel: &Channel, out: &Out) -> Result<Vec<u8>, WireError> {
+        let envelope = match out {
+            Out::Row { mid, row, attempt } => {
+                let mut envelope = self.envelope(row, *attempt);
+                envelope.mid = Some(*mid).filter(|_| channel.extensions.receipt);
+                envelope
+            }
+            Out::Receipt(receipt) => {
+                let agent = channel.agent.clone().unwrap_or_else(|| self.own().agent.clone());
+                receipt.message(Chad { cuid: None, agent, host: None, port: None }, self.own().clone())
+            }
+        };
+        let mut message = Vec::new();
+        envelope.encode(channel.extensions.encoding(), &mut message)?;
+        Ok(message)
+    }
+}
+
+impl Connection {
+    fn spawn(self) {
+        task::spawn(async move {
+            let address = self.address();
+            let why = self.await;
+            log::debug!("the channel with {address} is closed: {why}");
+        });
+    }
+}
+
+/// Gives the ledger's commits to the network.
+pub struct ToNet(pub Weak<Net>, AtomicBool);
+
+impl ToNet {
+    /// For this network.
+    pub fn new(net: &Arc<Net>) -> Self {
+        ToNet(Arc::downgrade(net), AtomicBool::new(false))
+    }
+}
+
+impl Outside for ToNet {
+    fn released(&self, released: Released) {
+        let Some(net) = self.0.upgrade() else { return };
+        // What is released first was found in the store: it may have been sent before a crash.
+        let fresh = self.1.swap(true, Ordering::Relaxed);
+        for (agent, known) in released.places {
+            net.addresses().put(agent, known);
+        }
+        for notice in &released.notices {
+            locked(&net.notices).iter().for_each(|hear| hear(notice));
+        }
+        for (agent, receipt) in released.receipts {
+            let open = net.channels.with(&agent);
+            if let Some(channel) = open.into_iter().find(|channel| channel.extensions.receipt) {
+                channel.send(Out::Receipt(receipt));
+            }
+        }
+        net.post(released.withdrawn, released.posts, fresh);
+    }
+}
+
+impl Net {
+    fn post(&self, withdrawn: Vec<(AgentId, u64)>, posts: Vec<Post>, fresh: bool) {
+        let mut by_agent: HashMap<AgentId, Vec<u64>> = HashMap::new();
+        for (agent, mid) in withdrawn {
+            by_agent.entry(agent).or_default().push(mid);
+        }
+        for (agent, mids) in by_agent {
+            self.channels.with(&agent).iter().for_each(|channel| channel.withdraw(&mids));
+            let orders = locked(&self.courier).remove(&agent, &mids);
+            self.carry_out(orders);
+        }
+        if !posts.is_empty() {
+            let orders = locked(&self.courier).post(posts, fresh, self.now());
+            self.carry_out(orders);
+        }
+    }
+}
+
+/// Once a second, or when the outbox's schedule wants it sooner: resends, silent channels.
+async fn tick(net: Weak<Net>) {
+    loop {
+        task::sleep(Duration::from_millis(250)).await;
+        let Some(net) = net.upgrade() else { return };
+        let now = net.now();
+        net.channels.sweep(now);
+        let orders = locked(&net.courier).tick(now);
+        net.carry_out(orders);
+    }
+}

@@ -1,0 +1,162 @@
+//! The rest of the program, as the command line calls it.
+
+use super::open::STANDARD;
+use super::{Node, NodeOptions};
+use crate::cli::{Backend, Ready, RunOptions};
+use crate::control::{Operator, host};
+use crate::plugin::{self, Loader, LoaderOptions, Plugin, find_plugin, search_folders};
+use crate::site::config::Config;
+use crate::site::endpoint::Endpoint;
+use crate::site::home::{self, Home};
+use crate::site::keys::KeyFolder;
+use crate::site::{doctor, keys_export, passphrase, qr};
+use crate::store::sqlite::SqliteStore;
+use serde_json::{Value, json};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+use tallyho_plugin::{Fault, Manifest};
+
+/// The real one.
+pub struct RealBackend;
+
+fn fault(error: &dyn std::fmt::Display) -> Fault {
+    Fault::host(error.to_string())
+}
+
+fn opened(home: &Path) -> Result<Home, Fault> {
+    Home::open(home).map_err(|error| fault(&error))
+}
+
+impl Backend for RealBackend {
+    fn locate(&self, given: Option<&Path>, variable: Option<OsString>) -> Result<PathBuf, Fault> {
+        home::locate(given, variable).map_err(|error| fault(&error))
+    }
+
+    fn init(&self, home: &Path) -> Result<Value, Fault> {
+        let home = Home::create(home).map_err(|error| fault(&error))?;
+        Config::load(&home.config()).map_err(|error| fault(&error))?;
+        let (agent, _) = KeyFolder::of(&home).agent_or_new().map_err(|error| fault(&error))?;
+        Ok(json!({ "home": home.root(), "agent": agent.id() }))
+    }
+
+    fn open(&self, home: &Path) -> Result<Arc<dyn Operator>, Fault> {
+        let options = NodeOptions { offline: true, ..NodeOptions::default() };
+        let node = Node::open(opened(home)?, &options).map_err(|error| fault(&error))?;
+        Ok(node)
+    }
+
+    fn run(&self, home: &Path, options: &RunOptions, ready: &mut dyn FnMut(&Ready)) -> Result<(), Fault> {
+        // Before anything else, so that a signal that comes early is not lost.
+        let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| fault(&error))?;
+        self.init(home)?;
+        let listen = options.listen.as_deref().map(endpoint).transpose()?;
+        let options =
+            NodeOptions { listen, plugins: options.plugins.clone(), plugin: options.plugin.clone(), offline: false };
+        let home = opened(home)?;
+        start_log(&home);
+        let node = Node::open(home, &options).map_err(|error| fault(&error))?;
+        node.serve_control().map_err(|error| fault(&error))?;
+        ready(&Ready { agent: node.agent().to_owned(), listen: node.listens().unwrap_or_default().to_owned() });
+        if let Some(signal) = signals.forever().next() {
+            log::info!("signal {signal}: finishing what has begun");
+        }
+        node.stop();
+        Ok(())
+    }
+
+    fn manifests(&self, home: &Path) -> Vec<Manifest> {
+        let folders = search_folders(None, &home.join("plugins"));
+        let loaded = tempfile::tempdir().ok().and_then(|folder| {
+            let loader = Loader::new(LoaderOptions::new(folder.path())).ok()?;
+            let load = |name: &str| loader.load(&find_plugin(name, &folders).ok()?).ok();
+            Some(STANDARD.iter().filter_map(|name| load(name)).map(|plugin| plugin.manifest().clone()).collect())
+        });
+        let plugins: Vec<Manifest> = loaded.unwrap_or_default();
+        std::iter::once(host::manifest()).chain(plugins).collect()
+    }
+
+    fn doctor(&self, home: &Path) -> Result<Value, Fault> {
+        let mut checks = doctor::examine(home, SystemTime::now(), &check_store);
+        let folders = search_folders(None, &home.join("plugins"));
+        for name in STANDARD {
+            checks.push(check_standard(name, &folders));
+        }
+        let ok = checks.iter().all(|check| check.ok);
+        Ok(json!({ "checks": checks, "ok": ok }))
+    }
+
+    fn check_plugin(&self, file: &Path) -> Result<Value, Fault> {
+        serde_json::to_value(plugin::check(file)).map_err(|error| fault(&error))
+    }
+
+    fn export_keys(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault> {
+        let folder = KeyFolder::of(&opened(home)?);
+        let keys = folder.users().map_err(|error| fault(&error))?.len() + 1;
+        let passphrase = match passphrase {
+            Some(source) => passphrase::read(source),
+            None => passphrase::terminal().and_then(|terminal| passphrase::ask_new(&terminal)),
+        };
+        let passphrase = passphrase.map_err(|error| fault(&error))?;
+        passphrase::check_new(&passphrase).map_err(|error| fault(&error))?;
+        let text = keys_export::export(&folder, &passphrase).map_err(|error| fault(&error))?;
+        keys_export::write(file, &text).map_err(|error| fault(&error))?;
+        Ok(json!({ "file": file, "keys": keys }))
+    }
+
+    fn import_keys(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault> {
+        let home = Home::create(home).map_err(|error| fault(&error))?;
+        // A running site has read its keys already and would not notice.
+        let _lock = home.lock().map_err(|error| fault(&error))?;
+        let text = keys_export::read(file).map_err(|error| fault(&error))?;
+        let passphrase = match passphrase {
+            Some(source) => passphrase::read(source),
+            None => passphrase::terminal().and_then(|terminal| passphrase::ask(&terminal, "Passphrase: ")),
+        };
+        let passphrase = passphrase.map_err(|error| fault(&error))?;
+        let imported = keys_export::import(&KeyFolder::of(&home), &text, &passphrase);
+        let imported = imported.map_err(|error| fault(&error))?;
+        Ok(json!({ "file": file, "keys": imported.users.len() + 1, "agent": imported.agent }))
+    }
+
+    fn qr(&self, link: &str) -> Option<String> {
+        qr::draw(link, qr::Background::Dark).ok()
+    }
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, Fault> {
+    Endpoint::parse(text).ok_or_else(|| {
+        Fault::usage(format!("--listen: {text} is no HOST:PORT")).fix("for example --listen 127.0.0.1:65430")
+    })
+}
+
+/// `RUST_LOG` goes before the configuration.
+fn start_log(home: &Home) {
+    let level = Config::load(&home.config()).map_or(log::LevelFilter::Info, |config| config.log);
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(level).parse_default_env();
+    // A second start in one process keeps the first one's log.
+    let _ = builder.try_init();
+}
+
+fn check_store(path: &Path) -> Result<String, String> {
+    let store = SqliteStore::open_existing(path).map_err(|error| error.to_string())?;
+    let faults = store.integrity_check().map_err(|error| error.to_string())?;
+    match faults.first() {
+        None => Ok("whole".to_owned()),
+        Some(first) => Err(format!("{first} ({} faults); restore a backup", faults.len())),
+    }
+}
+
+fn check_standard(name: &str, folders: &[PathBuf]) -> doctor::Check {
+    let report = match find_plugin(name, folders) {
+        Ok(path) => plugin::check(&path),
+        Err(error) => Err(error).into(),
+    };
+    let detail = report.reason.or(report.version).unwrap_or_default();
+    doctor::Check { name: "plugin", ok: report.ok, detail: format!("{name}: {detail}"), fix: report.fix }
+}

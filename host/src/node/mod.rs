@@ -1,0 +1,23 @@
+//! A site put together: home, keys, store, plugins, ledger and network.
+
+pub mod backend;
+mod host;
+mod notices;
+mod open;
+mod operator;
+mod views;
+
+pub use open::{Node, NodeError, NodeOptions};
+
+use crate::ledger::thread::Clock;
+use tallyho_plugin::record::Timestamp;
+
+/// The system's clock.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        Timestamp(since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
+    }
+}

@@ -1,0 +1,104 @@
+//! The site as its operator reaches it.
+
+use super::host::{NewUser, answer};
+use super::{Node, views};
+use crate::control::Operator;
+use crate::control::host::manifest;
+use crate::site::users::Custody;
+use serde_json::{Value, json};
+use std::sync::mpsc::Receiver;
+use tallyho_plugin::context::to_cbor;
+use tallyho_plugin::record::AgentId;
+use tallyho_plugin::record::chad::check_cuid;
+use tallyho_plugin::record::keys::KeyKind;
+use tallyho_plugin::{Fault, Manifest};
+
+impl Operator for Node {
+    fn manifests(&self) -> Vec<Manifest> {
+        let table = self.ledger.table();
+        let plugins = table.all().into_iter().map(|serving| serving.manifest().clone());
+        std::iter::once(manifest()).chain(plugins).collect()
+    }
+
+    fn call(&self, plugin: &str, command: &str, argument: &Value) -> Result<Value, Fault> {
+        if plugin != "host" {
+            return answer(&self.ledger.call(plugin, command, to_cbor(argument)?)?);
+        }
+        match command {
+            "status" => views::status(self),
+            "user.add" => self.add_user(argument),
+            "user.list" => views::users(self),
+            "peer.list" => views::peers(self),
+            "peer.set" => self.set_peer(argument),
+            "ban.list" => Ok(views::bans(self)),
+            "ban.clear" => self.clear_ban(argument),
+            "plugin.list" => Ok(views::plugins(self)),
+            _ => Err(Fault::not_found(format!("the host has no command {command}"))),
+        }
+    }
+
+    fn watch(&self, recent: usize) -> Receiver<Value> {
+        let first = match recent {
+            0 => Vec::new(),
+            recent => views::notices(self, recent).unwrap_or_default(),
+        };
+        self.watchers.watch(first)
+    }
+}
+
+fn text<'a>(argument: &'a Value, name: &str) -> Option<&'a str> {
+    argument.get(name).and_then(Value::as_str)
+}
+
+fn required<'a>(argument: &'a Value, name: &str, example: &str) -> Result<&'a str, Fault> {
+    text(argument, name).ok_or_else(|| Fault::usage(format!("{name} is missing")).fix(format!("for example {example}")))
+}
+
+impl Node {
+    /// The key is made, and durable in its file, before the account is: a crash between the two leaves
+    /// a key without account, which the next `user add` of that name takes.
+    fn add_user(&self, argument: &Value) -> Result<Value, Fault> {
+        let cuid = required(argument, "cuid", "alice")?;
+        let name = text(argument, "name").unwrap_or(cuid);
+        if self.net.users().knows(cuid) {
+            return Err(Fault::refused(format!("user {cuid} lives here already")).fix("see `tallyho user list`"));
+        }
+        check_cuid(cuid).map_err(|error| Fault::usage(format!("cuid: {error}")))?;
+        let (public, custody) = match argument.get("public").filter(|public| !public.is_null()) {
+            Some(public) => (public.clone(), Custody::Elsewhere),
+            None => {
+                let kind = match text(argument, "key") {
+                    Some("ed25519") => KeyKind::Ed25519,
+                    None | Some("p521") => KeyKind::P521,
+                    Some(other) => return Err(Fault::usage(format!("key: {other} is neither p521 nor ed25519"))),
+                };
+                let made = self.key_folder.user_or_new(cuid, kind);
+                let (key, _) = made.map_err(|error| Fault::host(error.to_string()))?;
+                let public = key.public_jwk();
+                self.keys.add(cuid, key);
+                (public, Custody::Site)
+            }
+        };
+        let user = NewUser { cuid: cuid.to_owned(), name: name.to_owned(), public, custody };
+        let added = answer(&self.ledger.call("host", "user.put", to_cbor(&user)?)?)?;
+        self.net.users().add(cuid);
+        Ok(added)
+    }
+
+    fn set_peer(&self, argument: &Value) -> Result<Value, Fault> {
+        let agent = required(argument, "agent", "c0rNdSQWCuNySKumc-ht5ZRPKu5M7GqegBFu-jhzlrg")?;
+        let agent = AgentId::parse(agent).map_err(|error| Fault::usage(error.to_string()))?;
+        let mut argument = argument.clone();
+        argument["agent"] = json!(agent);
+        answer(&self.ledger.call("host", "peer.put", to_cbor(&argument)?)?)
+    }
+
+    fn clear_ban(&self, argument: &Value) -> Result<Value, Fault> {
+        let address = required(argument, "addr", "192.0.2.1")?;
+        let now = self.net.now();
+        match self.net.bans().clear(address, now) {
+            Ok(cleared) => Ok(json!({ "addr": address, "cleared": cleared })),
+            Err(error) => Err(Fault::usage(format!("addr: {error}"))),
+        }
+    }
+}

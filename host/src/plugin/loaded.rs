@@ -1,0 +1,121 @@
+//! A handler whose code was loaded from a file.
+
+use crate::plugin::limits::{MAX_ANSWER_BYTES, MAX_CHECKS};
+use crate::plugin::open::OwnedHandler;
+use crate::plugin::read::BuildHash;
+use crate::plugin::{Plugin, next_generation};
+use abi_stable::std_types::RVec;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tallyho_plugin::abi::{AbiResult, PluginModuleRef};
+use tallyho_plugin::abi_adapt::{event_to_bytes, fault_from};
+use tallyho_plugin::abi_host::lend_services;
+use tallyho_plugin::services::{Check, Services};
+use tallyho_plugin::{Event, Fault, Manifest};
+
+/// A distinct library content, mapped and found sound.
+pub struct Build {
+    /// Which one.
+    pub hash: BuildHash,
+    /// What it exports.
+    pub module: PluginModuleRef,
+    /// What it says about itself.
+    pub manifest: Manifest,
+    /// Its private copy, as mapped.
+    pub copy: PathBuf,
+}
+
+/// A handler made by a mapped library.
+pub struct LoadedPlugin {
+    handler: OwnedHandler,
+    build: Arc<Build>,
+    generation: u64,
+    path: PathBuf,
+}
+
+impl LoadedPlugin {
+    /// Has the build make a handler of a new generation.
+    ///
+    /// # Errors
+    /// [`Refusal::NoHandler`](crate::plugin::Refusal::NoHandler).
+    pub(crate) fn create(build: Arc<Build>, path: &Path) -> Result<Self, crate::plugin::Refusal> {
+        let handler = OwnedHandler::create(build.module)?;
+        Ok(LoadedPlugin { handler, build, generation: next_generation(), path: path.to_owned() })
+    }
+
+    /// The content it was made from; the same for handlers of the same bytes.
+    pub fn shared_build(&self) -> &Arc<Build> {
+        &self.build
+    }
+
+    /// [`Plugin::handle`] with the event already in CBOR, its body apart.
+    ///
+    /// # Errors
+    /// As for [`Plugin::handle`].
+    pub fn handle_bytes(&self, event: &[u8], body: &[u8], services: &mut dyn Services) -> Result<Vec<u8>, Fault> {
+        let result = lend_services(services, |services_lent| {
+            // SAFETY: the handler is of this module and held by `self`; all else is lent for the call.
+            unsafe { self.handler.module().handle()(self.handler.borrow(), event.into(), body.into(), services_lent) }
+        })?;
+        let answer = taken(result)?;
+        if answer.len() > MAX_ANSWER_BYTES {
+            let text = format!("the answer has {} bytes, expected at most {MAX_ANSWER_BYTES}", answer.len());
+            return Err(Fault::failed(text).code("too-large"));
+        }
+        Ok(answer)
+    }
+}
+
+impl Plugin for LoadedPlugin {
+    fn manifest(&self) -> &Manifest {
+        &self.build.manifest
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
+    fn build(&self) -> Option<BuildHash> {
+        Some(self.build.hash)
+    }
+
+    fn prepare(&self, event: &Event) -> Result<Vec<Check>, Fault> {
+        let (header, body) = event_to_bytes(event)?;
+        // SAFETY: as in `handle_bytes`; `prepare` may run beside other calls.
+        let result =
+            unsafe { self.handler.module().prepare()(self.handler.borrow(), header.as_slice().into(), body.into()) };
+        let bytes = taken(result)?;
+        if bytes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut checks: Vec<Check> = ciborium::from_reader(bytes.as_slice())
+            .map_err(|error| Fault::failed(format!("the checks it named cannot be read: {error}")))?;
+        checks.truncate(MAX_CHECKS);
+        Ok(checks)
+    }
+
+    fn handle(&self, event: &Event, services: &mut dyn Services) -> Result<Vec<u8>, Fault> {
+        let (header, body) = event_to_bytes(event)?;
+        self.handle_bytes(&header, body, services)
+    }
+
+    fn migrate(&self, from: u32, services: &mut dyn Services) -> Result<(), Fault> {
+        let result = lend_services(services, |services_lent| {
+            // SAFETY: as in `handle_bytes`.
+            unsafe { self.handler.module().migrate()(self.handler.borrow(), from, services_lent) }
+        })?;
+        result.into_result().map_err(|fault| fault_from(&fault, Fault::failed))
+    }
+}
+
+/// Copies what the plugin returned; its own vector goes back to its own allocator.
+fn taken(result: AbiResult<RVec<u8>>) -> Result<Vec<u8>, Fault> {
+    match result.into_result() {
+        Ok(bytes) => Ok(bytes.as_slice().to_vec()),
+        Err(fault) => Err(fault_from(&fault, Fault::failed)),
+    }
+}

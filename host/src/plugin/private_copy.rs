@@ -1,0 +1,148 @@
+//! Private copies of libraries, each under a name never used before.
+//!
+//! The dynamic linker gives back the library already mapped for a path or inode it knows, and a
+//! mapped file that is overwritten kills the process. So each build is written once into a folder
+//! that only this user and this process use. (An anonymous memory file would vanish by itself, but
+//! debuggers and backtraces could not find it, and its name `/proc/self/fd/N` comes round again.)
+
+use crate::plugin::error::Refusal;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use tempfile::TempDir;
+
+const FOLDER_PREFIX: &str = "plugins-";
+const LOCK_FILE: &str = "lock";
+
+/// This process's folder of copies; removed when dropped. (What is mapped stays mapped.)
+pub struct PrivateCopies {
+    folder: TempDir,
+    /// Held while the process lives: who can take it knows that the folder's owner is gone.
+    _alive: File,
+    written: AtomicU64,
+}
+
+impl PrivateCopies {
+    /// Makes a folder inside `base` (made too, 0700, where missing) and removes those that earlier
+    /// processes left behind when they crashed.
+    ///
+    /// # Errors
+    /// [`Refusal::NoCopy`].
+    pub fn new(base: &Path) -> Result<Self, Refusal> {
+        let failed = |error: io::Error| no_copy(base, &error);
+        DirBuilder::new().recursive(true).mode(0o700).create(base).map_err(failed)?;
+        // The linker takes a name without a slash for one of the system's libraries.
+        let base = &base.canonicalize().map_err(failed)?;
+        // One process at a time makes or removes folders, so that none is removed before it is locked.
+        let gate = open_lock(&base.join(LOCK_FILE)).map_err(failed)?;
+        gate.lock().map_err(failed)?;
+        remove_abandoned(base);
+        let folder = tempfile::Builder::new()
+            .prefix(FOLDER_PREFIX)
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(base)
+            .map_err(failed)?;
+        let alive = open_lock(&folder.path().join(LOCK_FILE)).map_err(failed)?;
+        alive.lock().map_err(failed)?;
+        Ok(PrivateCopies { folder, _alive: alive, written: AtomicU64::new(0) })
+    }
+
+    /// Where the copies are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a copy; `original` gives its name a part that people recognise.
+    ///
+    /// # Errors
+    /// [`Refusal::NoCopy`].
+    pub fn write(&self, bytes: &[u8], original: &Path) -> Result<PathBuf, Refusal> {
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let name = original.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(80).collect();
+        let path = self.folder.path().join(format!("{number:06}-{name}"));
+        let write = || -> io::Result<()> {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o500).open(&path)?;
+            file.write_all(bytes)
+        };
+        match write() {
+            Ok(()) => Ok(path),
+            Err(error) => {
+                let _ = fs::remove_file(&path);
+                Err(no_copy(self.folder.path(), &error))
+            }
+        }
+    }
+
+    /// Removes a copy that is not mapped.
+    pub fn discard(&self, copy: &Path) {
+        if let Err(error) = fs::remove_file(copy) {
+            log::warn!("{} could not be removed: {error}", copy.display());
+        }
+    }
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+}
+
+/// Removes the folders whose owners are gone. What cannot be removed is left for the next time.
+fn remove_abandoned(base: &Path) {
+    let Ok(entries) = fs::read_dir(base) else { return };
+    for entry in entries.flatten() {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if !is_folder || !entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX) {
+            continue;
+        }
+        let Ok(lock) = open_lock(&entry.path().join(LOCK_FILE)) else { continue };
+        if lock.try_lock().is_ok()
+            && let Err(error) = fs::remove_dir_all(entry.path())
+        {
+            log::warn!("{} was left by an earlier run and cannot be removed: {error}", entry.path().display());
+        }
+    }
+}
+
+fn no_copy(folder: &Path, error: &io::Error) -> Refusal {
+    Refusal::NoCopy { folder: folder.display().to_string(), why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn copies_are_private_and_no_name_is_used_twice() {
+        let base = tempfile::tempdir().unwrap();
+        let copies = PrivateCopies::new(&base.path().join("run")).unwrap();
+        let original = Path::new("/elsewhere/lib../x.so");
+        let first = copies.write(b"one", original).unwrap();
+        copies.discard(&first);
+        let second = copies.write(b"two", original).unwrap();
+        assert_ne!(first, second);
+        assert_eq!(fs::read(&second).unwrap(), b"two");
+        assert_eq!(fs::metadata(copies.folder()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(&second).unwrap().permissions().mode() & 0o077, 0);
+    }
+
+    #[test]
+    fn folders_of_dead_hosts_are_removed_and_those_of_living_ones_kept() {
+        let base = tempfile::tempdir().unwrap();
+        let living = PrivateCopies::new(base.path()).unwrap();
+        let kept = living.write(b"x", Path::new("x.so")).unwrap();
+        let dead = base.path().join(format!("{FOLDER_PREFIX}dead"));
+        fs::create_dir(&dead).unwrap();
+        fs::write(dead.join("000000-x.so"), b"x").unwrap();
+        let not_ours = base.path().join("notes");
+        fs::create_dir(&not_ours).unwrap();
+        let next = PrivateCopies::new(base.path()).unwrap();
+        assert!(!dead.exists());
+        assert!(kept.exists() && not_ours.exists());
+        let folder = next.folder().to_owned();
+        drop(next);
+        assert!(!folder.exists());
+    }
+}

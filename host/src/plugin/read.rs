@@ -1,0 +1,77 @@
+//! Reading a library once: what is checked, hashed, probed and mapped are the same bytes.
+
+use crate::plugin::error::Refusal;
+use crate::plugin::limits::MAX_LIBRARY_BYTES;
+use rustix::fs::{Mode, OFlags};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::fs::{File, FileType};
+use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+/// SHA-256 of a library's content: which build it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BuildHash(pub [u8; 32]);
+
+impl fmt::Display for BuildHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for BuildHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A library's content.
+pub struct LibraryFile {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// Its hash.
+    pub hash: BuildHash,
+}
+
+/// Reads a library file. Waits for nobody: a FIFO or device is refused at once.
+///
+/// # Errors
+/// [`Refusal::Unreadable`], [`Refusal::NotAFile`], [`Refusal::TooLarge`].
+pub fn read_library(path: &Path) -> Result<LibraryFile, Refusal> {
+    let unreadable = |error: std::io::Error| Refusal::Unreadable(error.to_string());
+    // NONBLOCK: opening a FIFO for reading would otherwise wait for a writer.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(descriptor) => File::from(descriptor),
+        Err(rustix::io::Errno::NXIO) => return Err(Refusal::NotAFile("a socket or device".into())),
+        Err(error) => return Err(unreadable(error.into())),
+    };
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(Refusal::NotAFile(kind_in_words(metadata.file_type()).into()));
+    }
+    if metadata.len() > MAX_LIBRARY_BYTES {
+        return Err(Refusal::TooLarge { found: metadata.len(), most: MAX_LIBRARY_BYTES });
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    // The file may have grown since.
+    file.take(MAX_LIBRARY_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_LIBRARY_BYTES {
+        return Err(Refusal::TooLarge { found: bytes.len() as u64, most: MAX_LIBRARY_BYTES });
+    }
+    let hash = BuildHash(Sha256::digest(&bytes).into());
+    Ok(LibraryFile { bytes, hash })
+}
+
+fn kind_in_words(kind: FileType) -> &'static str {
+    if kind.is_dir() {
+        "a folder"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}

@@ -1,0 +1,93 @@
+//! What became of messages sent, timers, and starting again (PROTOCOL 11).
+
+use crate::errands::{self, Errand, Verb};
+use crate::half::Half;
+use crate::rules::{self, Input};
+use crate::state::State;
+use crate::table::Happening;
+use crate::{limits, present, store};
+use tallyho_plugin::{Context, Delivery, Fate, Fault, Timer};
+
+/// Takes a report about a message.
+///
+/// # Errors
+/// The host's faults.
+pub fn delivery(delivery: &Delivery, context: &mut Context<'_>) -> Result<(), Fault> {
+    if let Some(token) = delivery.key.strip_prefix(present::KEY) {
+        return present::delivery(token, &delivery.fate, context);
+    }
+    let Some(errand) = Errand::parse(&delivery.key) else { return Ok(()) };
+    let Some(half) = store::half(context, &errand.holder, &errand.uuid)? else { return Ok(()) };
+    match &delivery.fate {
+        Fate::HandedOver => handed_over(&errand, half, context),
+        Fate::Stalled { why, .. } if concerns(&errand, &half) => {
+            rules::step(context, &errand.holder, Some(half), Happening::TransportFailed, Input::Why(why)).map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes a timer.
+///
+/// # Errors
+/// The host's faults.
+pub fn timer(timer: &Timer, context: &mut Context<'_>) -> Result<(), Fault> {
+    if let Some(token) = timer.key.strip_prefix(present::KEY) {
+        return present::forget(token, context);
+    }
+    let Some(errand) = Errand::parse(&timer.key) else { return Ok(()) };
+    let half = store::half(context, &errand.holder, &errand.uuid)?;
+    match half.filter(|half| half.state() == State::Unconfirmed) {
+        Some(half) if half.copies >= limits::REPEAT_TRIES => {
+            let why = format!("the partner has not confirmed {} copies of the acceptance", half.copies);
+            rules::step(context, &errand.holder, Some(half), Happening::TransportFailed, Input::Why(&why)).map(drop)
+        }
+        Some(half) => errands::send(context, &half, Verb::Open),
+        None => Ok(()),
+    }
+}
+
+/// Raises again everything that was under way (PROTOCOL 11.2).
+///
+/// # Errors
+/// The host's faults.
+pub fn started(context: &mut Context<'_>) -> Result<(), Fault> {
+    for (holder, uuid) in store::underway(context)? {
+        let Some(half) = store::half(context, &holder, &uuid)? else { continue };
+        let again = Half { stalled: None, copies: 0, ..half.clone() };
+        store::save(context, Some(&half), Some(&again))?;
+        if again.request.is_none() {
+            errands::send(context, &again, Verb::Open)?;
+        } else if !errands::raise(context, &again)? {
+            rules::step(context, &holder, Some(again), Happening::SignatureBad, Input::Nothing)?;
+        }
+    }
+    Ok(())
+}
+
+fn handed_over(errand: &Errand, half: Half, context: &mut Context<'_>) -> Result<(), Fault> {
+    let outcome = if half.request.is_some() && concerns(errand, &half) {
+        rules::step(context, &errand.holder, Some(half), Happening::HandedOver, Input::Nothing)?
+    } else {
+        rules::Outcome { half: Some(half), ..Default::default() }
+    };
+    // A copy of `open`: the next one follows unless it is confirmed. T21 has set the first timer itself.
+    let first = outcome.rule.is_some_and(|rule| rule.id == "T21");
+    match outcome.half {
+        Some(half) if errand.verb == Verb::Open && !first && half.state() == State::Unconfirmed => {
+            let counted = Half { copies: half.copies + 1, ..half.clone() };
+            store::save(context, Some(&half), Some(&counted))?;
+            errands::repeat_later(context, &counted)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a report is about what the half now wants: an old offer's report must not move a newer one.
+fn concerns(errand: &Errand, half: &Half) -> bool {
+    let wanted = match half.request {
+        Some(request) => Verb::of(request) == errand.verb,
+        None => half.state() == State::Unconfirmed && errand.verb == Verb::Open,
+    };
+    wanted && errand.revision == half.revision()
+}

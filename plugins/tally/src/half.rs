@@ -1,0 +1,219 @@
+//! One half of a tally, as this site keeps it.
+
+use crate::state::{Request, State, Status};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tallyho_plugin::record::{AgentId, Chad, Timestamp, integer, tally::Side};
+
+/// The durable row of one (holder, uuid). Both halves of a tally may live on one site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Half {
+    /// The local user it belongs to.
+    pub holder: String,
+    /// The tally's uuid.
+    pub uuid: String,
+    /// The holder's side.
+    pub side: Side,
+    /// See [`State`].
+    pub status: Status,
+    /// See [`State`].
+    pub request: Option<Request>,
+    /// See `C.open`.
+    pub closing: bool,
+    /// Highest chain index known to be equal on the other side.
+    pub conf: Option<u64>,
+    /// Highest chain index here.
+    pub end: u64,
+    /// The record without `sign`, member by member as it was received or drafted. The partner's `cert` is
+    /// missing while the partner is not known.
+    pub core: Value,
+    /// The holder's signature over the core.
+    pub own_sign: Option<String>,
+    /// The partner's.
+    pub partner_sign: Option<String>,
+    /// base64v SHA-256 of the core, once open: link 0 of the chain.
+    pub hash: Option<String>,
+    /// Both sides' settings once open: `{stock, foil}`.
+    pub settings: Value,
+    /// Tokens that lead here, or have led here.
+    pub tokens: Vec<Token>,
+    /// Tokens that lead here are decals: this draft is a template and stays one.
+    pub template: bool,
+    /// Clones made of this template.
+    pub clones: u32,
+    /// The partner has seen the uuid: it may not change any more (PROTOCOL 4.1).
+    pub offered: bool,
+    /// Copies of `open` handed over since the schedule began.
+    pub copies: u32,
+    /// Why what was asked for does not get out.
+    pub stalled: Option<String>,
+    /// When it last changed its state.
+    pub since: Timestamp,
+}
+
+/// A token of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// The token.
+    pub token: String,
+    /// Neither consumed nor revoked, as far as this handler has caused it.
+    pub live: bool,
+}
+
+impl Half {
+    /// A draft, or what will at once be filled in.
+    pub fn new(holder: &str, side: Side, core: Value, now: Timestamp) -> Self {
+        Half {
+            holder: holder.to_owned(),
+            uuid: core["uuid"].as_str().unwrap_or_default().to_owned(),
+            side,
+            status: Status::Draft,
+            request: None,
+            closing: false,
+            conf: None,
+            end: 0,
+            core,
+            own_sign: None,
+            partner_sign: None,
+            hash: None,
+            settings: Value::Null,
+            tokens: Vec::new(),
+            template: false,
+            clones: 0,
+            offered: false,
+            copies: 0,
+            stalled: None,
+            since: now,
+        }
+    }
+
+    /// The state the rules speak of.
+    pub fn state(&self) -> State {
+        match (self.status, self.request) {
+            (Status::Draft, Some(_)) => State::DraftOffer,
+            (Status::Draft, None) if self.partner().is_some() => State::PDraft,
+            (Status::Draft, None) => State::Draft,
+            (Status::Offer, Some(Request::Void)) => State::OfferVoid,
+            (Status::Offer, Some(Request::Draft)) => State::OfferDraft,
+            (Status::Offer, Some(_)) => State::OfferOpen,
+            (Status::Offer, None) if self.own_sign.is_some() => State::HOffer,
+            (Status::Offer, None) => State::POffer,
+            (Status::Open, Some(_)) => State::OpenOpen,
+            (Status::Open, None) if self.closing => State::COpen,
+            (Status::Open, None) if self.conf.is_none() => State::Unconfirmed,
+            (Status::Open, None) => State::Open,
+            (Status::Close, _) => State::Close,
+            (Status::Void, _) => State::Void,
+        }
+    }
+
+    /// Words that `--wait` may wait for and that are true now.
+    pub fn words(&self) -> Vec<&'static str> {
+        let state = self.state();
+        let mut words = vec![state.code()];
+        if self.status == Status::Open {
+            words.extend([if self.conf.is_some() { "confirmed" } else { "unconfirmed" }, "open"]);
+        }
+        if self.request.is_none() {
+            words.push(status_word(self.status));
+        }
+        words.extend(self.stalled.as_ref().map(|_| "stalled"));
+        words.sort_unstable();
+        words.dedup();
+        words
+    }
+
+    /// The holder's certificate as it stands in the record.
+    pub fn own_cert(&self) -> &Value {
+        &self.core[self.side.as_str()]["cert"]
+    }
+
+    /// The partner's certificate, `Null` while not known.
+    pub fn partner_cert(&self) -> &Value {
+        &self.core[self.side.other().as_str()]["cert"]
+    }
+
+    /// The partner's address.
+    pub fn partner(&self) -> Option<Chad> {
+        serde_json::from_value(self.partner_cert()["chad"].clone()).ok()
+    }
+
+    /// The partner's agent and user name.
+    pub fn partner_party(&self) -> Option<(AgentId, String)> {
+        self.partner().map(|chad| (chad.agent, chad.cuid.unwrap_or_default()))
+    }
+
+    /// The record's revision.
+    pub fn revision(&self) -> i64 {
+        integer(&self.core["revision"]).unwrap_or(1)
+    }
+
+    /// The record with the signatures that are there.
+    pub fn record(&self) -> Value {
+        let mut sign = serde_json::Map::new();
+        if let Some(own) = &self.own_sign {
+            sign.insert(self.side.as_str().to_owned(), own.clone().into());
+        }
+        if let Some(partner) = &self.partner_sign {
+            sign.insert(self.side.other().as_str().to_owned(), partner.clone().into());
+        }
+        if let Some(hash) = &self.hash {
+            sign.insert("hash".to_owned(), hash.clone().into());
+        }
+        let mut record = self.core.clone();
+        record["sign"] = Value::Object(sign);
+        record
+    }
+
+    /// `HOLDER/UUID`: this half among all of the site.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.holder, self.uuid)
+    }
+
+    /// The terms of both sides, as settings begin.
+    pub fn terms(&self) -> Value {
+        json!({ "stock": self.core["stock"]["terms"], "foil": self.core["foil"]["terms"] })
+    }
+}
+
+fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Draft => "draft",
+        Status::Offer => "offer",
+        Status::Open => "open",
+        Status::Close => "close",
+        Status::Void => "void",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn half(status: Status, request: Option<Request>) -> Half {
+        Half { status, request, ..Half::new("alice", Side::Stock, json!({}), Timestamp(0)) }
+    }
+
+    #[test]
+    fn every_state_is_read_back_from_what_it_stores() {
+        for state in State::ALL {
+            let Some((status, request)) = state.stored() else { continue };
+            let mut half = half(status, request);
+            half.closing = state == State::COpen;
+            half.conf = (state == State::Open).then_some(0);
+            half.own_sign = (state == State::HOffer).then(|| "s".to_owned());
+            if state == State::PDraft {
+                half.core = json!({ "foil": { "cert": { "chad": { "cuid": "bob", "agent": "a" } } } });
+            }
+            assert_eq!(half.state(), state);
+        }
+    }
+
+    #[test]
+    fn waiting_for_open_does_not_wait_for_confirmation_and_confirmed_does() {
+        let mut half = half(Status::Open, None);
+        assert_eq!(half.words(), ["open", "unconfirmed"]);
+        half.conf = Some(0);
+        assert!(half.words().contains(&"confirmed"));
+    }
+}

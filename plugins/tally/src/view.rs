@@ -1,0 +1,121 @@
+//! What people and other plugins are shown of a half.
+
+use crate::half::Half;
+use crate::resolve;
+use crate::rules::without_nulls;
+use crate::store;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tallyho_plugin::record::{canonical, hash_text};
+use tallyho_plugin::{Command, Context, Fault};
+
+#[derive(Deserialize)]
+struct Which {
+    /// A uuid, a beginning of one, or `HOLDER/UUID`.
+    #[serde(alias = "half")]
+    uuid: String,
+    #[serde(default)]
+    user: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Whose {
+    #[serde(default)]
+    user: Option<String>,
+}
+
+/// `list {user?}`.
+///
+/// # Errors
+/// The host's faults.
+pub fn list(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
+    let Whose { user } = command.arguments()?;
+    let Some(user) = user else {
+        return Ok(store::halves(context, "", None)?.iter().map(summary).collect());
+    };
+    context.user(&user)?;
+    let mut listed = Vec::new();
+    for uuid in store::shared(context, &user, None)? {
+        listed.extend(store::half(context, &user, &uuid)?.as_ref().map(summary));
+    }
+    Ok(Value::Array(listed))
+}
+
+/// `show {uuid, user?}`.
+///
+/// # Errors
+/// `NotFound`, or `Usage` where several fit.
+pub fn show(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
+    let half = which(command, context)?;
+    let mut shown = summary(&half);
+    shown["record"] = half.record();
+    shown["settings"] = if half.settings.is_null() { half.terms() } else { half.settings.clone() };
+    shown["hash"] = half.hash.clone().into();
+    shown["since"] = half.since.text().into();
+    Ok(without_nulls(shown))
+}
+
+/// `text {uuid, user?}`: what the user signs to offer or accept.
+///
+/// # Errors
+/// As for [`show`].
+pub fn text(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
+    let half = which(command, context)?;
+    let text = canonical(&half.core).map_err(|error| Fault::failed(error.to_string()))?;
+    Ok(
+        json!({ "uuid": half.uuid, "half": half.name(), "state": half.state().code(), "hash": hash_text(&text), "text": text }),
+    )
+}
+
+/// `state {half}`: for `--wait`.
+///
+/// # Errors
+/// As for [`show`].
+pub fn state(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
+    let half = which(command, context)?;
+    Ok(answer(&half))
+}
+
+/// `get {uuid, user?}`, for other plugins: everything, or null where there is no such half.
+///
+/// # Errors
+/// `Usage` where several fit.
+pub fn get(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
+    let Which { uuid, user } = command.arguments()?;
+    let found = match user {
+        Some(user) => store::half(context, &user, &uuid)?,
+        None => match store::halves(context, &uuid, None)?.as_slice() {
+            [] => None,
+            _ => Some(resolve::half(context, &uuid, None)?),
+        },
+    };
+    let Some(half) = found else { return Ok(Value::Null) };
+    let mut shown = serde_json::to_value(&half).map_err(|error| Fault::failed(error.to_string()))?;
+    shown["state"] = half.state().code().into();
+    shown["partner"] = serde_json::to_value(half.partner()).unwrap_or_default();
+    Ok(shown)
+}
+
+/// The answer of a user's act.
+pub fn answer(half: &Half) -> Value {
+    json!({ "uuid": half.uuid, "half": half.name(), "state": half.state().code(), "wait": half.words() })
+}
+
+fn which(command: &Command, context: &mut Context<'_>) -> Result<Half, Fault> {
+    let Which { uuid, user } = command.arguments()?;
+    resolve::half(context, &uuid, user.as_deref())
+}
+
+/// One line of a list. Balances are the chit handler's to fill; without chits they are zero.
+fn summary(half: &Half) -> Value {
+    let mut summary = json!({
+        "uuid": half.uuid, "half": half.name(), "holder": half.holder, "side": half.side,
+        "state": half.state().code(), "wait": half.words(), "net": 0, "net_p": 0, "end": half.end,
+        "partner": half.partner().map(|partner| partner.to_string()), "conf": half.conf,
+        "chain": { "conf": half.conf, "end": half.end }, "memo": half.core["memo"],
+    });
+    if let Some(why) = &half.stalled {
+        summary["stalled"] = why.clone().into();
+    }
+    summary
+}

@@ -1,0 +1,88 @@
+//! What the tests of the tally handler share.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)]
+
+use serde_json::{Value, json};
+use tallyho_plugin::testkit::{Net, Site};
+use tallyho_tally::Tally;
+
+/// Two sites: alice's and bob's.
+pub fn pair(seed: u64) -> Net {
+    Net::pair::<Tally>(seed)
+}
+
+/// One site with both users.
+pub fn house(seed: u64) -> Net {
+    Net::new(seed, vec![Site::new(seed).with::<Tally>().user("alice").user("bob")])
+}
+
+/// The place of bob's site.
+pub fn bobs(net: &Net) -> usize {
+    net.sites.len() - 1
+}
+
+/// Alice's draft and bob's ticket, used: `P.draft` at alice's. The draft's uuid.
+pub fn introduced(net: &mut Net) -> String {
+    let ticket = net.a().command("ticket.new", json!({ "user": "alice", "memo": "bread" })).unwrap();
+    let bob = bobs(net);
+    net.sites[bob].command("ticket.use", json!({ "ticket": ticket["link"], "user": "bob" })).unwrap();
+    net.settle();
+    ticket["tally"].as_str().unwrap().to_owned()
+}
+
+/// `H.offer` at alice's, `P.offer` at bob's.
+pub fn offered(net: &mut Net) -> String {
+    let uuid = introduced(net);
+    alice(net, "offer", &uuid);
+    net.settle();
+    uuid
+}
+
+/// Open and confirmed at both.
+pub fn opened(net: &mut Net) -> String {
+    let uuid = offered(net);
+    bob(net, "accept", &uuid);
+    net.settle();
+    assert_eq!(states(net, &uuid), ("open".into(), "open".into()));
+    uuid
+}
+
+/// An act of alice's.
+pub fn alice(net: &mut Net, act: &str, uuid: &str) -> Value {
+    net.a().command(act, json!({ "uuid": uuid, "user": "alice" })).unwrap()
+}
+
+/// An act of bob's.
+pub fn bob(net: &mut Net, act: &str, uuid: &str) -> Value {
+    let bob = bobs(net);
+    net.sites[bob].command(act, json!({ "uuid": uuid, "user": "bob" })).unwrap()
+}
+
+/// What a user is shown of a tally; `Null` where there is none.
+pub fn shown(site: &mut Site, user: &str, uuid: &str) -> Value {
+    site.command("show", json!({ "uuid": uuid, "user": user })).unwrap_or_default()
+}
+
+/// The state code at both; `none` where there is no tally.
+pub fn states(net: &mut Net, uuid: &str) -> (String, String) {
+    let bob = bobs(net);
+    let code = |shown: Value| shown["state"].as_str().unwrap_or("none").to_owned();
+    (code(shown(net.a(), "alice", uuid)), code(shown(&mut net.sites[bob], "bob", uuid)))
+}
+
+/// Whether both are open, confirmed, with the same hash.
+pub fn agreed(net: &mut Net, uuid: &str) -> bool {
+    let bob = bobs(net);
+    let (one, two) = (shown(net.a(), "alice", uuid), shown(&mut net.sites[bob], "bob", uuid));
+    one["state"] == "open"
+        && two["state"] == "open"
+        && one["conf"] == 0
+        && two["conf"] == 0
+        && one["hash"] == two["hash"]
+}
+
+/// The reasons told to a user about tallies since last asked.
+pub fn reasons(site: &mut Site, user: &str) -> Vec<String> {
+    let told = site.take_notices().into_iter().filter(|(whom, notice)| whom == user && notice["about"] == "tally");
+    told.map(|(_, notice)| notice["reason"].as_str().unwrap().to_owned()).collect()
+}

@@ -1,0 +1,214 @@
+//! A site as its people have it: the real program in a home of its own, driven by its command line.
+
+use crate::plugins::{build_library, build_program};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long a test waits for what must happen. Only a failure takes this long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A site with a home of its own; killed and cleaned away when dropped.
+pub struct Site {
+    home: TempDir,
+    child: Option<Child>,
+    port: u16,
+    environment: Vec<(String, String)>,
+    plugins: Vec<String>,
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub struct Answer {
+    /// The exit code; `None` when killed.
+    pub code: Option<i32>,
+    /// The JSON on standard output.
+    pub json: Value,
+    /// All of standard error.
+    pub errors: String,
+}
+
+/// The program under test, built with this test's profile, the tally handler beside it.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        build_library("tallyho-tally");
+        build_program("tallyho")
+    })
+}
+
+impl Site {
+    /// A home with keys, and nothing running.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn new() -> Self {
+        let home = tempfile::tempdir().expect("a temporary folder can be made");
+        let site = Site { home, child: None, port: 0, environment: Vec::new(), plugins: Vec::new() };
+        site.command(&["init"]);
+        site
+    }
+
+    /// A running site with these users, their keys Ed25519 for speed.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn with_users(users: &[&str]) -> Self {
+        let mut site = Site::new();
+        site.start();
+        for user in users {
+            site.command(&["user", "add", user, "--key", "ed25519"]);
+        }
+        site
+    }
+
+    /// Runs only these plugins from the next start on.
+    #[must_use]
+    pub fn plugins(mut self, plugins: &[&str]) -> Self {
+        self.plugins = plugins.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// The home folder.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The port the site listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Has the site killed at this place the n-th time it comes there, from the next start on.
+    pub fn crash_at(&mut self, place: &str, n: u32) {
+        self.environment = vec![("TALLYHO_CRASH".to_owned(), format!("{place}:{n}"))];
+    }
+
+    /// Starts the site and waits until it is ready; on the same port as before.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start(&mut self) {
+        assert!(self.try_start(), "the site is not ready: {}", self.log());
+    }
+
+    /// Starts the site; whether it became ready before it ended.
+    ///
+    /// # Panics
+    /// When it cannot be run at all.
+    pub fn try_start(&mut self) -> bool {
+        let log = std::fs::File::options().create(true).append(true).open(self.home().join("log"));
+        let mut command = Command::new(program());
+        command.args(["--home", &self.home().display().to_string(), "--json", "run"]);
+        command.args(["--listen", &format!("127.0.0.1:{}", self.port)]);
+        for plugin in &self.plugins {
+            command.args(["--plugin", plugin]);
+        }
+        command.env("RUST_LOG", "debug").envs(self.environment.drain(..)).stdin(Stdio::null());
+        let log = log.expect("the log can be written");
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("the program runs");
+        let output = child.stdout.take().expect("its output is piped");
+        self.child = Some(child);
+        let mut line = String::new();
+        let read = BufReader::new(output).read_line(&mut line);
+        let ready: Value = serde_json::from_str(&line).unwrap_or_default();
+        if read.is_err() || ready["ready"] != true {
+            self.kill();
+            return false;
+        }
+        let listen = ready["listen"].as_str().expect("the ready line says where it listens");
+        self.port = listen.rsplit(':').next().and_then(|port| port.parse().ok()).expect("with a port");
+        true
+    }
+
+    /// Kills the site as `kill -9` does.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Whether the site's process is still there.
+    pub fn runs(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Ends the site as an operator does (TERM); its exit code.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn stop(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("it runs");
+        let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        child.wait().expect("it ends").code()
+    }
+
+    /// What the site has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.home().join("log")).unwrap_or_default()
+    }
+
+    /// Runs a command that must succeed; its answer.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn command(&self, words: &[&str]) -> Value {
+        let answer = self.attempt(words);
+        assert_eq!(answer.code, Some(0), "{words:?}: {}\n{}", answer.errors, self.log());
+        answer.json
+    }
+
+    /// Runs a command.
+    ///
+    /// # Panics
+    /// When the program cannot be run.
+    pub fn attempt(&self, words: &[&str]) -> Answer {
+        let home = self.home().display().to_string();
+        let output = Command::new(program())
+            .args(["--home", &home, "--json"])
+            .args(words)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program runs");
+        let Output { status, stdout, stderr } = output;
+        Answer {
+            code: status.code(),
+            json: serde_json::from_slice(&stdout).unwrap_or_default(),
+            errors: String::from_utf8_lossy(&stderr).into_owned(),
+        }
+    }
+
+    /// Runs a command again and again until its answer is as wanted.
+    ///
+    /// # Panics
+    /// When it never is.
+    pub fn until(&self, words: &[&str], wanted: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let answer = self.attempt(words);
+            if answer.code == Some(0) && wanted(&answer.json) {
+                return answer.json;
+            }
+            let (errors, log) = (&answer.errors, self.log());
+            assert!(begun.elapsed() < PATIENCE, "{words:?} stays at {} {errors}\n{log}", answer.json);
+            std::thread::sleep(Duration::from_millis(20)); // between two looks; no result hangs on it
+        }
+    }
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Site::new()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,108 @@
+//! From a ticket to an open tally, between real processes on loopback.
+
+use serde_json::Value;
+use tallyho_tests::flows::{both_open, offer, offered, tally_in, ticket};
+use tallyho_tests::site::Site;
+
+fn two() -> (Site, Site) {
+    (Site::with_users(&["alice"]), Site::with_users(&["bob"]))
+}
+
+#[test]
+fn a_ticket_leads_to_an_open_tally_on_both_sites() {
+    let (stock, foil) = two();
+    let uuid = offered(&stock, "alice", &foil, "bob");
+    let accepted = foil.command(&["tally", "accept", &uuid, "--wait", "confirmed"]);
+    assert_eq!(accepted["uuid"], uuid.as_str());
+    both_open(&stock, "alice", &foil, "bob", &uuid);
+}
+
+#[test]
+fn a_counter_offer_is_accepted_by_the_first_offerer() {
+    let (stock, foil) = two();
+    let uuid = offered(&stock, "alice", &foil, "bob");
+    foil.command(&["tally", "revise", &uuid, "--wait", "P.draft"]);
+    foil.command(&["tally", "edit", &uuid, "--memo", "Bread and cake"]);
+    offer(&foil, "bob", &uuid);
+    stock.until(&["tally", "show", &uuid], |show| show["state"] == "P.offer" && show["record"]["revision"] == 2);
+    stock.command(&["tally", "accept", &uuid]);
+    both_open(&stock, "alice", &foil, "bob", &uuid);
+    assert_eq!(stock.command(&["tally", "show", &uuid])["record"]["memo"], "Bread and cake");
+}
+
+#[test]
+fn a_refused_offer_is_void_on_both_sites() {
+    let (stock, foil) = two();
+    let uuid = offered(&stock, "alice", &foil, "bob");
+    foil.command(&["tally", "refuse", &uuid, "--wait", "void"]);
+    stock.until(&["tally", "show", &uuid], |show| show["state"] == "void");
+}
+
+#[test]
+fn a_withdrawal_that_crosses_an_acceptance_leaves_both_sides_void() {
+    let (mut stock, mut foil) = two();
+    let uuid = offered(&stock, "alice", &foil, "bob");
+    // Neither hears of the other's act before having done its own.
+    stock.kill();
+    foil.command(&["tally", "accept", &uuid]);
+    foil.kill();
+    stock.start();
+    stock.command(&["tally", "withdraw", &uuid]);
+    foil.start();
+    let settled = |show: &Value| show["state"] == "void";
+    stock.until(&["tally", "show", &uuid], settled);
+    foil.until(&["tally", "show", &uuid], settled);
+}
+
+#[test]
+fn a_decal_serves_three_subjects_each_with_a_tally_of_its_own() {
+    let stock = Site::with_users(&["alice"]);
+    let decal = stock.command(&["ticket", "new", "--user", "alice", "--reuse", "--agree", "bread"]);
+    let link = decal["link"].as_str().expect("a ticket has a link").to_owned();
+    let mut uuids = std::collections::BTreeSet::new();
+    for user in ["bob", "carol", "dave"] {
+        let foil = Site::with_users(&[user]);
+        assert_eq!(foil.command(&["ticket", "use", &link, "--user", user])["accepted"], true);
+        let draft = tally_in(&stock, "alice", "P.draft");
+        let uuid = offer(&stock, "alice", &draft);
+        foil.until(&["tally", "list"], |list| list[0]["state"] == "P.offer");
+        foil.command(&["tally", "accept", &uuid]);
+        both_open(&stock, "alice", &foil, user, &uuid);
+        uuids.insert(uuid);
+    }
+    assert_eq!(uuids.len(), 3);
+}
+
+#[test]
+fn two_users_of_one_site_open_a_tally_without_a_socket() {
+    let site = Site::with_users(&["alice", "bob"]);
+    let uuid = offered(&site, "alice", &site, "bob");
+    site.command(&["tally", "accept", &uuid, "--user", "bob"]);
+    both_open(&site, "alice", &site, "bob", &uuid);
+    let status = site.command(&["status"]);
+    assert_eq!(status["connections"], 0, "{status}");
+}
+
+#[test]
+fn users_with_the_networks_own_keys_open_a_tally() {
+    let (stock, foil) = (Site::with_users(&[]), Site::with_users(&[]));
+    stock.command(&["user", "add", "alice"]);
+    foil.command(&["user", "add", "bob"]);
+    let uuid = offered(&stock, "alice", &foil, "bob");
+    foil.command(&["tally", "accept", &uuid]);
+    both_open(&stock, "alice", &foil, "bob", &uuid);
+    assert_eq!(stock.command(&["tally", "show", &uuid])["record"]["stock"]["cert"]["public"]["crv"], "P-521");
+}
+
+#[test]
+fn a_site_that_was_ended_by_its_operator_goes_on_where_it_was() {
+    let (mut stock, foil) = two();
+    let link = ticket(&stock, "alice");
+    assert_eq!(foil.command(&["ticket", "use", &link, "--user", "bob"])["accepted"], true);
+    assert_eq!(stock.stop(), Some(0));
+    stock.start();
+    let uuid = offer(&stock, "alice", &tally_in(&stock, "alice", "P.draft"));
+    foil.until(&["tally", "show", &uuid], |show| show["state"] == "P.offer");
+    foil.command(&["tally", "accept", &uuid]);
+    both_open(&stock, "alice", &foil, "bob", &uuid);
+}
