@@ -11,8 +11,8 @@ use super::services::{EventServices, Host, HostCall, Random};
 use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
-use crate::site::relations::RelationRegistry;
 use crate::site::addresses::{self, Source};
+use crate::site::relations::RelationRegistry;
 use crate::site::tickets::{self, Presentation};
 use crate::store::{Store, StoreError, Transaction};
 use arc_swap::ArcSwap;
@@ -72,10 +72,10 @@ impl Core {
     /// The store's.
     pub fn start(&mut self, now: Timestamp) -> Result<Released, StoreError> {
         let table = self.parts.table.load_full();
-        let lives = table.all().into_iter().map(|serving| Input::Life {
-            plugin: serving.manifest().name.clone(),
-            life: Life::Started,
-        });
+        let lives = table
+            .all()
+            .into_iter()
+            .map(|serving| Input::Life { plugin: serving.manifest().name.clone(), life: Life::Started });
         let inputs: Vec<(Input, Checked)> = lives.map(|life| (life, Checked::new())).collect();
         for (outcome, (input, _)) in self.apply(&inputs, now)?.outcomes.iter().zip(&inputs) {
             if let (Outcome::Fault(fault), Input::Life { plugin, .. }) = (outcome, input) {
@@ -257,10 +257,7 @@ impl Batch<'_> {
     }
 
     /// Host rows changed apart from any plugin's event.
-    fn buffered<T>(
-        &mut self,
-        change: impl FnOnce(&mut Buffer<'_>) -> Result<T, OutboxError>,
-    ) -> Result<T, StoreError> {
+    fn buffered<T>(&mut self, change: impl FnOnce(&mut Buffer<'_>) -> Result<T, OutboxError>) -> Result<T, StoreError> {
         let mut buffer = Buffer::new(&mut *self.transaction);
         let value = change(&mut buffer).map_err(unreadable)?;
         buffer.keep()?;
@@ -284,10 +281,10 @@ impl Batch<'_> {
         if let Some(error) = broken {
             return Err(error);
         }
-        if result.is_ok() {
-            if let Some(fault) = along(&mut buffer)? {
-                result = Err(fault);
-            }
+        if result.is_ok()
+            && let Some(fault) = along(&mut buffer)?
+        {
+            result = Err(fault);
         }
         if result.is_ok() {
             buffer.keep()?;
@@ -337,10 +334,10 @@ impl Batch<'_> {
 
     fn peer(&mut self, inbound: &Inbound, checked: &Checked) -> Result<Outcome, StoreError> {
         let agent = &inbound.message.from.agent;
-        if let Some(mid) = inbound.mid {
-            if self.windows.touch(&mut *self.transaction, agent, mid)?.verdict(mid) == Verdict::Again {
-                return Ok(Outcome::Done(Vec::new()));
-            }
+        if let Some(mid) = inbound.mid
+            && self.windows.touch(&mut *self.transaction, agent, mid)?.verdict(mid) == Verdict::Again
+        {
+            return Ok(Outcome::Done(Vec::new()));
         }
         let outcome = self.message(&inbound.plugin, &inbound.message, inbound.ticket.as_ref(), checked)?;
         if let Some(mid) = inbound.mid {

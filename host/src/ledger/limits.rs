@@ -57,3 +57,7 @@ pub const STORE_RETRY_MS: (u64, u64) = (100, 5_000);
 
 /// Counters that one plugin may name.
 pub const METRICS: usize = 64;
+
+/// Bytes of a message kept for what the network adds to it: the sender's host and port (a DNS name of
+/// at most 253 bytes), `try`, `last`, `ext`, `mid`.
+pub const ENVELOPE_ROOM: usize = 512;

@@ -36,7 +36,9 @@ pub struct OutboxRow {
 #[derive(Debug, thiserror::Error)]
 pub enum OutboxError {
     /// The peer has not received anything for long.
-    #[error("{OUTBOX_ROWS_PER_PEER} messages wait for agent {agent} already; withdraw some, or wait until it can be reached")]
+    #[error(
+        "{OUTBOX_ROWS_PER_PEER} messages wait for agent {agent} already; withdraw some, or wait until it can be reached"
+    )]
     Full {
         /// The peer.
         agent: String,
@@ -114,7 +116,12 @@ pub fn send(
 ///
 /// # Errors
 /// [`OutboxError`].
-pub fn withdraw(buffer: &mut Buffer<'_>, plugin: &str, agent: &AgentId, name: &str) -> Result<Option<u64>, OutboxError> {
+pub fn withdraw(
+    buffer: &mut Buffer<'_>,
+    plugin: &str,
+    agent: &AgentId,
+    name: &str,
+) -> Result<Option<u64>, OutboxError> {
     if name.is_empty() {
         return Ok(None);
     }
@@ -197,7 +204,10 @@ pub fn window(
         limit: u32::try_from(OUTBOX_WINDOW).unwrap_or(u32::MAX),
     };
     let rows = transaction.scan(ROWS, &range)?;
-    rows.iter().filter_map(|(key, value)| Some((mid_of(key)?, value))).map(|(mid, value)| Ok((mid, decode(value)?))).collect()
+    rows.iter()
+        .filter_map(|(key, value)| Some((mid_of(key)?, value)))
+        .map(|(mid, value)| Ok((mid, decode(value)?)))
+        .collect()
 }
 
 /// Every agent that rows wait for, with how many.

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub type Tell = Box<dyn FnOnce(Outcome) + Send>;
 
 /// Something for the ledger's thread to do.
+// Nearly all items are inputs, the largest: boxing them would only cost allocations.
+#[allow(clippy::large_enum_variant)]
 pub enum Item {
     /// An input, where its checks will be found, and who wants to know.
     Input(Input, Option<Slot>, Option<Tell>),

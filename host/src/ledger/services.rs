@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::input::{Post, Released};
-use super::limits::{EFFECTS, INVOKE_DEPTH, KEY_BYTES, SCAN_ROWS, VALUE_BYTES};
+use super::limits::{EFFECTS, ENVELOPE_ROOM, INVOKE_DEPTH, KEY_BYTES, SCAN_ROWS, VALUE_BYTES};
 use super::outbox::{self, OutboxError};
 use super::table::PluginTable;
 use super::timers;
@@ -10,6 +10,8 @@ use super::verify::Checked;
 use crate::site::addresses::{self, Source};
 use crate::site::relations::{self, RelationError};
 use crate::store::StoreError;
+use crate::wire::envelope::{Envelope, check_object};
+use crate::wire::limits::{MAX_MESSAGE, MAX_OPENING_MESSAGE};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
@@ -148,7 +150,8 @@ impl<'e> EventServices<'e> {
     /// The full name of an own table.
     fn own(&self, table: &str) -> Result<String, Fault> {
         let plugin = self.current();
-        let known = self.table.named(plugin).is_some_and(|serving| serving.manifest().tables.iter().any(|own| own == table));
+        let known =
+            self.table.named(plugin).is_some_and(|serving| serving.manifest().tables.iter().any(|own| own == table));
         match known {
             true => Ok(format!("{plugin}.{table}")),
             false => Err(Fault::failed(format!("plugin {plugin} owns no table {table}; its manifest must list it"))),
@@ -161,7 +164,8 @@ impl<'e> EventServices<'e> {
             return self.own(table);
         }
         let plugin = self.current();
-        let granted = self.table.named(plugin).is_some_and(|serving| serving.manifest().reads.iter().any(|read| read == table));
+        let granted =
+            self.table.named(plugin).is_some_and(|serving| serving.manifest().reads.iter().any(|read| read == table));
         match granted {
             true => Ok(table.to_owned()),
             false => Err(Fault::failed(format!("plugin {plugin} may not read {table}; its manifest must ask for it"))),
@@ -189,6 +193,32 @@ impl<'e> EventServices<'e> {
             self.released.places.extend(news);
         }
         Ok(())
+    }
+
+    /// Whether the message can ever leave: it must fit its packet, in the longer of both encodings.
+    fn fits(&self, message: &Outgoing) -> Result<(), Fault> {
+        let refused = |why: String| Fault::failed(format!("{}/{}: {why}", message.target, message.action));
+        if !message.object.is_empty() {
+            check_object(&message.object).map_err(|error| refused(format!("object: {error}")))?;
+        }
+        // Text may need six bytes in JSON for one in CBOR, numbers less: only large messages are measured.
+        if message.object.len() < MAX_MESSAGE / 8 && message.ticket.is_none() {
+            return Ok(());
+        }
+        let from = Chad { cuid: Some(message.from.clone()), agent: self.host.agent().clone(), host: None, port: None };
+        let envelope = Envelope {
+            object: Some(message.object.clone()).filter(|object| !object.is_empty()),
+            tally: message.tally.clone(),
+            ticket: message.ticket.clone(),
+            ..Envelope::new(&message.target, &message.action, message.to.clone(), from)
+        };
+        let most = if message.ticket.is_some() { MAX_OPENING_MESSAGE } else { MAX_MESSAGE };
+        let mut text = Vec::new();
+        match envelope.encode_json(&mut text) {
+            Ok(()) if text.len() + ENVELOPE_ROOM <= most => Ok(()),
+            Ok(()) => Err(refused(format!("{} bytes as JSON, at most {} fit", text.len(), most - ENVELOPE_ROOM))),
+            Err(error) => Err(refused(error.to_string())),
+        }
     }
 
     fn room(&self) -> Result<(), Fault> {
@@ -233,6 +263,7 @@ impl Services for EventServices<'_> {
 
     fn send(&mut self, message: &Outgoing) -> Result<(), Fault> {
         self.room()?;
+        self.fits(message)?;
         let plugin = self.current().to_owned();
         let sent = outbox::send(&mut self.buffer, &plugin, message, self.now);
         let (replaced, mid, row) = sent.map_err(|error| self.outbox_failed(error))?;
@@ -304,14 +335,14 @@ impl Services for EventServices<'_> {
         if self.stack.len() >= INVOKE_DEPTH {
             return Err(Fault::failed(format!("{caller} calls {plugin}: more than {INVOKE_DEPTH} plugins deep")));
         }
-        let spec = self.table.named(plugin).and_then(|serving| {
-            serving.manifest().commands.iter().find(|spec| spec.name == command && spec.invocable)
-        });
+        let spec = self
+            .table
+            .named(plugin)
+            .and_then(|serving| serving.manifest().commands.iter().find(|spec| spec.name == command && spec.invocable));
         if spec.is_none() {
             return Err(Fault::not_found(format!("no plugin {plugin} serves a command {command} to other plugins")));
         }
-        let event =
-            Event::Command(Command { name: command.to_owned(), caller: Some(caller), body: argument.to_vec() });
+        let event = Event::Command(Command { name: command.to_owned(), caller: Some(caller), body: argument.to_vec() });
         let result = self.run(plugin, &event);
         if let Err(fault) = &result {
             self.spoilt.get_or_insert_with(|| fault.clone());
@@ -349,6 +380,9 @@ impl Services for EventServices<'_> {
             LogLevel::Info => log::Level::Info,
             LogLevel::Debug => log::Level::Debug,
         };
+        // A line of a plugin's must not pass for another one's: fail2ban reads this log.
+        let text: String =
+            text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
         log::log!(target: "tallyho::plugin", level, "{}: {text}", self.current());
     }
 

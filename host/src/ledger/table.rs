@@ -3,8 +3,8 @@
 use super::limits::METRICS;
 use crate::plugin::Plugin;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tallyho_plugin::{Manifest, Target};
 
 /// A plugin that serves, with what has been counted of it since it began.
@@ -45,7 +45,12 @@ impl PluginTable {
     /// [`Clash`] where its name or a target is taken.
     pub fn with(mut self, plugin: Arc<dyn Plugin>) -> Result<Self, Clash> {
         let manifest = plugin.manifest().clone();
-        let serving = Arc::new(Serving { plugin, calls: AtomicU64::new(0), faults: AtomicU64::new(0), metrics: Mutex::default() });
+        let serving = Arc::new(Serving {
+            plugin,
+            calls: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+            metrics: Mutex::default(),
+        });
         if self.by_name.contains_key(&manifest.name) {
             let name = manifest.name;
             return Err(Clash { what: format!("the name {name}"), first: name.clone(), second: name });

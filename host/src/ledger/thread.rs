@@ -261,9 +261,10 @@ impl Runner {
 
     fn refused(&mut self, error: &StoreError) {
         let (first, longest) = STORE_RETRY_MS;
-        let wait = self.refusal.as_ref().map_or(Duration::from_millis(first), |refusal| {
-            (refusal.wait * 2).min(Duration::from_millis(longest))
-        });
+        let wait = self
+            .refusal
+            .as_ref()
+            .map_or(Duration::from_millis(first), |refusal| (refusal.wait * 2).min(Duration::from_millis(longest)));
         log::error!("nothing can be committed: {error}; trying again in {} ms", wait.as_millis());
         self.refusal = Some(Refusal { why: error.to_string(), again: Instant::now() + wait, wait });
     }

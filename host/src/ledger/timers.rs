@@ -70,11 +70,9 @@ pub fn cancel(buffer: &mut Buffer<'_>, plugin: &str, key: &str) -> Result<Option
 ///
 /// # Errors
 /// The store's.
-pub fn due(
-    transaction: &mut dyn Transaction,
-    now: Timestamp,
-) -> Result<(Vec<Due>, Option<Timestamp>), StoreError> {
-    let range = |from: Vec<u8>, to: Option<Vec<u8>>, limit| Range { from, to: to.map(ByteBuf::from), reverse: false, limit };
+pub fn due(transaction: &mut dyn Transaction, now: Timestamp) -> Result<(Vec<Due>, Option<Timestamp>), StoreError> {
+    let range =
+        |from: Vec<u8>, to: Option<Vec<u8>>, limit| Range { from, to: to.map(ByteBuf::from), reverse: false, limit };
     let edge = instant(now.plus(1)).to_vec();
     let rows = transaction.scan(BY_DUE, &range(Vec::new(), Some(edge.clone()), TIMERS_PER_BATCH))?;
     let due: Vec<Due> = rows.iter().filter_map(|(key, _)| parse(key)).collect();

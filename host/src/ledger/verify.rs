@@ -78,7 +78,13 @@ fn work(inbox: &Mutex<Receiver<Job>>) {
         let checked = catch_unwind(AssertUnwindSafe(|| {
             // What the handler does not name is checked when it asks.
             let checks = job.plugin.prepare(&job.event).unwrap_or_default();
-            checks.into_iter().map(|check| { let stands = verify(&check); (check, stands) }).collect()
+            checks
+                .into_iter()
+                .map(|check| {
+                    let stands = verify(&check);
+                    (check, stands)
+                })
+                .collect()
         }));
         job.slot.fill(checked.unwrap_or_default());
     }

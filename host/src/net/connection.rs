@@ -52,22 +52,41 @@ pub struct Connection {
     _place: Place,
 }
 
+/// What a handshake leaves to the task of its channel.
+pub struct Begun {
+    /// The socket.
+    pub stream: TcpStream,
+    /// The keys.
+    pub open: Open,
+    /// Holds what came after the handshake.
+    pub reader: FrameReader,
+    /// Bytes to be written before all others (the `A` packet).
+    pub first: Vec<u8>,
+    /// What the opening message means.
+    pub inputs: VecDeque<(Input, Option<Tell>)>,
+    /// The connection's place among all.
+    pub place: Place,
+}
+
 impl Connection {
-    /// The task of a channel whose handshake is done. `first`: bytes to be written before all others
-    /// (the `A` packet); `inputs`: what its opening message means.
-    pub fn new(
-        net: Arc<Net>,
-        channel: Arc<Channel>,
-        stream: TcpStream,
-        open: Open,
-        reader: FrameReader,
-        first: Vec<u8>,
-        inputs: VecDeque<(Input, Option<Tell>)>,
-        place: Place,
-    ) -> Self {
+    /// The task of a channel whose handshake is done.
+    pub fn new(net: Arc<Net>, channel: Arc<Channel>, begun: Begun) -> Self {
+        let Begun { stream, open, reader, first, inputs, place } = begun;
         let (sealer, opener) = open.split();
         let ends = VecDeque::new();
-        Connection { net, channel, stream, sealer, opener, reader, sealed: first, written: 0, ends, inputs, _place: place }
+        Connection {
+            net,
+            channel,
+            stream,
+            sealer,
+            opener,
+            reader,
+            sealed: first,
+            written: 0,
+            ends,
+            inputs,
+            _place: place,
+        }
     }
 
     /// Where the other end is.
@@ -108,7 +127,8 @@ impl Connection {
     fn taken(&mut self, taken: usize) {
         self.channel.stalled(None);
         self.written += taken;
-        while let Some((_, mid)) = self.ends.pop_front_if(|(end, _)| *end <= self.written) {
+        while let Some((_, mid)) = self.ends.front().copied().filter(|(end, _)| *end <= self.written) {
+            self.ends.pop_front();
             self.net.handed(&self.channel, mid);
         }
         // Keep the tail short without moving bytes for every write.
@@ -121,10 +141,8 @@ impl Connection {
 
     fn seal(&mut self, out: Out) {
         let mid = if let Out::Row { mid, .. } = &out { Some(*mid) } else { None };
-        let sealed = self
-            .net
-            .encode(&self.channel, &out)
-            .and_then(|message| self.sealer.seal_into(&mut self.sealed, &message));
+        let sealed =
+            self.net.encode(&self.channel, &out).and_then(|message| self.sealer.seal_into(&mut self.sealed, &message));
         match sealed {
             Ok(()) => {
                 self.channel.frames.1.fetch_add(1, Ordering::Relaxed);
@@ -197,10 +215,10 @@ impl Connection {
 
     /// Reads until there is nothing more to read; ready only with a reason to close.
     fn read(&mut self, context: &mut Context<'_>) -> Poll<&'static str> {
-        if self.reader.held() > 0 || !self.inputs.is_empty() {
-            if let Err(why) = ready!(self.frames(context, &mut [])) {
-                return Poll::Ready(why);
-            }
+        if (self.reader.held() > 0 || !self.inputs.is_empty())
+            && let Err(why) = ready!(self.frames(context, &mut []))
+        {
+            return Poll::Ready(why);
         }
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
             for _ in 0..READS {

@@ -235,7 +235,8 @@ impl Courier {
         }
         // Every row that waited for this dial has had its attempt.
         let mut over = Vec::new();
-        for (mid, waiting) in peer.rows.iter_mut().filter(|(_, waiting)| waiting.with.is_none() && waiting.next <= now) {
+        for (mid, waiting) in peer.rows.iter_mut().filter(|(_, waiting)| waiting.with.is_none() && waiting.next <= now)
+        {
             waiting.attempts += 1;
             let delay = delay(waiting.row.message.schedule, waiting.attempts, &mut self.jitter);
             let next = delay.map(|delay| now.plus(delay)).filter(|next| match waiting.row.message.schedule {
@@ -313,8 +314,7 @@ impl Courier {
 
     /// Drops a peer that nothing is known of any more.
     fn forget(&mut self, agent: &AgentId) {
-        let idle =
-            |peer: &Peer| peer.rows.is_empty() && peer.channels.is_empty() && !peer.dialling && !peer.more;
+        let idle = |peer: &Peer| peer.rows.is_empty() && peer.channels.is_empty() && !peer.dialling && !peer.more;
         if self.peers.get(agent).is_some_and(idle) {
             self.peers.remove(agent);
         }

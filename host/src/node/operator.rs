@@ -2,8 +2,8 @@
 
 use super::host::{NewUser, answer};
 use super::{Node, views};
-use crate::control::host::manifest;
 use crate::control::Operator;
+use crate::control::host::manifest;
 use crate::site::users::Custody;
 use serde_json::{Value, json};
 use std::sync::mpsc::Receiver;
@@ -60,7 +60,6 @@ impl Node {
     fn add_user(&self, argument: &Value) -> Result<Value, Fault> {
         let cuid = required(argument, "cuid", "alice")?;
         let name = text(argument, "name").unwrap_or(cuid);
-        let now = self.net.now();
         if self.net.users().knows(cuid) {
             return Err(Fault::refused(format!("user {cuid} lives here already")).fix("see `tallyho user list`"));
         }
