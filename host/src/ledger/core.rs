@@ -3,7 +3,7 @@
 use super::buffer::Buffer;
 use super::inbound::{Verdict, Windows};
 use super::input::{Inbound, Input, Outcome, Post, Released};
-use super::journal::{self, Entry, Journal};
+use super::journal::{self, Journal, NewEntry};
 use super::limits::{NOTICE_SLOTS, QUARANTINE_SLOTS, TIMER_RETRY_MS};
 use super::outbox::{self, OutboxError};
 use super::router;
@@ -299,14 +299,14 @@ impl Batch<'_> {
         if let Some(fault) = fault.filter(|fault| fault.kind == FaultKind::Failed) {
             log::error!(target: "tallyho::plugin", "{plugin}: {} failed and had no effect: {fault}", what(event));
         }
-        let entry = Entry {
+        let entry = NewEntry {
             number: 0,
             at: self.now,
-            plugin: plugin.to_owned(),
+            plugin,
             generation: self.table.named(plugin).map_or(0, |serving| serving.plugin.generation()),
-            event: event.clone(),
-            body: body(event).to_vec(),
-            seed: seed.to_vec(),
+            event,
+            body: body(event),
+            seed: &seed,
             fault: fault.map(ToString::to_string),
         };
         self.journal.write(&mut *self.transaction, entry)?;
