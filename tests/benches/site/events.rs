@@ -25,7 +25,7 @@ use tallyho_plugin::services::{Range, Row};
 
 pub fn measure(effort: Effort) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let (many, rounds) = effort.choose((512, 1), (20_480, 9));
+    let (many, rounds) = effort.choose((512, 1), (8_192, 25));
     let recorded = record(many);
     let ours = Events::new(Box::new(sqlite(&folder.path().join("ours.sqlite"))));
     let mut bare = sqlite(&folder.path().join("bare.sqlite"));
@@ -37,7 +37,7 @@ pub fn measure(effort: Effort) {
     )
     .report(effort, "events, many waiting", "/s", Wanted::AtLeast(0.5));
 
-    let alone = effort.choose(8, 400);
+    let alone = effort.choose(8, 200);
     let few = &recorded[..alone];
     let alone = alone as u64;
     Duel::fight(

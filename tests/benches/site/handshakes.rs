@@ -18,7 +18,7 @@ use tallyho::wire::Extensions;
 const DIALLERS: u32 = 2;
 
 pub fn measure(effort: Effort) {
-    let (handshakes, rounds) = effort.choose((20, 1), (2_000, 9));
+    let (handshakes, rounds) = effort.choose((20, 1), (500, 25));
     let site = responder(Box::new(NoStore), (0..DIALLERS).map(|number| peer(number).agent().clone()));
     let duel = Duel::fight(
         rounds,

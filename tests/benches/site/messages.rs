@@ -20,7 +20,7 @@ use tallyho::wire::{Extensions, Open};
 const MESSAGE: usize = 600;
 
 pub fn measure(effort: Effort) {
-    let (messages, rounds) = effort.choose((2_000, 1), (150_000, 9));
+    let (messages, rounds) = effort.choose((2_000, 1), (50_000, 25));
     let wanted = Wanted::AtLeast(0.3);
     let cbor = || Sender::new(Extensions::ALL);
     let json = || Sender::new(Extensions { cbor: false, ..Extensions::ALL });

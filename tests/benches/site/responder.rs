@@ -54,7 +54,8 @@ pub fn responder(store: Box<dyn Store>, peers: impl IntoIterator<Item = AgentId>
     let own = Chad::agent(identity().agent().clone()).at("127.0.0.1", port);
     let clock = Arc::new(SystemClock);
     // Bounds against crowds would only measure themselves here.
-    let bounds = Bounds { connections: 20_000, per_address: 20_000, half_open: 20_000, idle_ms: 600_000 };
+    let bounds =
+        Bounds { connections: 20_000, per_address: 20_000, half_open: 20_000, idle_ms: 600_000, ..Bounds::default() };
     let net = Net::new(
         NetParts {
             identity: identity(),
