@@ -56,6 +56,13 @@ pub fn usage(error: &clap::Error, spec: Option<&CommandSpec>, line: &[String]) -
     for argument in spec.iter().flat_map(|spec| &spec.arguments).filter(|argument| is_at_fault(error, argument)) {
         fixes.push(format!("{} is {}: {}", shown(argument), argument.help, value::expected(argument)));
     }
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        // `use tallyho [OPTIONS] <COMMAND>` says nothing; which commands there are does.
+        fixes.retain(|fix| !fix.contains("<COMMAND>"));
+        let known: &[String] = if line.len() > 1 { &line[..1] } else { &[] };
+        let group = known.iter().filter(|word| !text.contains(&format!("'{word}'"))).map(|word| format!("{word} "));
+        fixes.push(format!("see `tallyho {}--help` for the commands there are", group.collect::<String>()));
+    }
     if fixes.is_empty() {
         let words = match spec {
             Some(spec) => format!("{} ", spec.words.join(" ")),

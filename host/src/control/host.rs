@@ -47,8 +47,12 @@ pub fn manifest() -> Manifest {
                 )
                 .argument(Argument::option("port", Integer, "port it is reached at").example("65430"))
                 .argument(
-                    Argument::option("compat", Choice(vec!["mychips-js".into()]), "peculiarities to allow for")
-                        .example("mychips-js"),
+                    Argument::option(
+                        "compat",
+                        Choice(vec!["mychips-js".into(), "none".into()]),
+                        "peculiarities to allow for",
+                    )
+                    .example("mychips-js"),
                 ),
         )
         .command(CommandSpec::new("ban.list", "Addresses shut out after strikes").words(&["ban", "list"]))

@@ -61,6 +61,7 @@ impl Backend for RealBackend {
         start_log(&home);
         let node = Node::open(home, &options).map_err(|error| fault(&error))?;
         node.serve_control().map_err(|error| fault(&error))?;
+        log::info!("agent {} serves on {}", node.agent(), node.listens().unwrap_or_default());
         ready(&Ready { agent: node.agent().to_owned(), listen: node.listens().unwrap_or_default().to_owned() });
         if let Some(signal) = signals.forever().next() {
             log::info!("signal {signal}: finishing what has begun");
@@ -115,7 +116,7 @@ impl Backend for RealBackend {
         let text = keys_export::read(file).map_err(|error| fault(&error))?;
         let passphrase = match passphrase {
             Some(source) => passphrase::read(source),
-            None => passphrase::terminal().and_then(|terminal| passphrase::ask(&terminal, "Passphrase: ")),
+            None => passphrase::terminal().and_then(|terminal| passphrase::ask(&terminal, "Passphrase")),
         };
         let passphrase = passphrase.map_err(|error| fault(&error))?;
         let imported = keys_export::import(&KeyFolder::of(&home), &text, &passphrase);

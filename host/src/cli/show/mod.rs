@@ -1,5 +1,6 @@
 //! Answers as people read them. `--json` shows all there is; here what is seldom needed is shortened.
 
+mod people;
 mod table;
 mod views;
 
@@ -12,7 +13,7 @@ pub fn show(words: &[&str], answer: &Value) -> String {
     match words {
         ["status"] => views::status(answer),
         ["doctor"] => views::checks(answer),
-        _ => any(answer),
+        _ => any(&people::picked(words, answer)),
     }
 }
 
@@ -65,7 +66,7 @@ fn block(members: &Map<String, Value>, indent: usize) -> String {
 }
 
 /// Members that people look for first; the others follow in alphabetical order.
-const FIRST: [&str; 24] = [
+const FIRST: [&str; 25] = [
     "time",
     "ok",
     "name",
@@ -90,6 +91,7 @@ const FIRST: [&str; 24] = [
     "plugin",
     "listen",
     "addr",
+    "reason",
 ];
 
 fn in_order(members: &Map<String, Value>) -> Vec<&str> {
@@ -114,6 +116,7 @@ fn line(name: &str, value: &Value) -> String {
 fn cell(name: &str, value: &Value) -> String {
     match value {
         Value::Object(members) => short_chad(members).unwrap_or_else(|| cut(&inline(value))),
+        Value::String(text) if name == "partner" => short_agent(&clean(text)),
         Value::Array(_) => cut(&scalar(name, value)),
         _ => scalar(name, value),
     }
@@ -209,6 +212,16 @@ fn short_chad(members: &Map<String, Value>) -> Option<String> {
         true => clean(&agent.chars().take(8).chain(['…']).collect::<String>()),
         false => clean(agent),
     })
+}
+
+/// The text of an address, `cuid:agent@host:port`, with the agent id's beginning only.
+fn short_agent(text: &str) -> String {
+    let Some((cuid, rest)) = text.split_once(':') else { return text.to_owned() };
+    let (agent, place) = rest.split_at(rest.find('@').unwrap_or(rest.len()));
+    match agent.len() == 43 && agent.is_ascii() {
+        true => format!("{cuid}:{}…{place}", &agent[..8]),
+        false => text.to_owned(),
+    }
 }
 
 fn written_chad(members: &Map<String, Value>, agent: impl Fn(&str) -> String) -> Option<String> {

@@ -15,11 +15,25 @@ fn a_list_is_a_table_with_what_people_look_for_first() {
     assert_eq!(
         show(&["tally", "list"], &answer),
         "\
-UUID      PARTNER                        STATE            NET  CHAIN               CONF  WAIT
-18d4      bob:c0rNdSQW…@b.example:65430  open     12000 mCHIP  {\"conf\":0,\"end\":0}     0
-9b8f6c1e  -                              P.draft     -5 mCHIP                            P.draft, draft
+UUID      PARTNER                        STATE            NET
+18d4      bob:c0rNdSQW…@b.example:65430  open     12000 mCHIP
+9b8f6c1e                                 P.draft     -5 mCHIP
 "
     );
+}
+
+#[test]
+fn people_see_what_they_look_for_and_scripts_everything() {
+    let partner = format!("bob:{AGENT}@b.example:65430");
+    let list = json!([{"uuid": "18d4", "partner": partner, "half": "alice/18d4", "chain": {"end": 0}}]);
+    assert_eq!(show(&["tally", "list"], &list), "UUID  PARTNER\n18d4  bob:c0rNdSQW…@b.example:65430\n");
+    let acted = json!({"uuid": "18d4", "state": "open", "half": "alice/18d4", "wait": ["open"]});
+    assert_eq!(show(&["tally", "accept"], &acted), "uuid:  18d4\nstate: open\n");
+    assert!(show(&["call"], &acted).contains("half"), "what was called by `call` is shown whole");
+    let checked = json!({"ok": false, "name": null, "version": null, "fix": "build it", "reason": "no library"});
+    assert_eq!(show(&["plugin", "check"], &checked), "ok:     no\nreason: no library\nfix:    build it\n");
+    let plugins = json!([{"name": "tally", "metrics": {}, "tables": ["tallies"], "path": "t.so"}]);
+    assert_eq!(show(&["plugin", "list"], &plugins), "NAME   PATH\ntally  t.so\n");
 }
 
 #[test]

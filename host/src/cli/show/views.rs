@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{any, block, clean, line, table};
+use super::{any, block, clean, line, people, table};
 
 /// The running site at a glance: who and where on the first line, the counts on the next, what does
 /// not fit there below, and the plugins as a table.
@@ -32,7 +32,9 @@ pub(super) fn status(answer: &Value) -> String {
     }
     match plugins {
         Some(Value::Array(rows)) if !rows.is_empty() && rows.iter().all(Value::is_object) => {
-            text += &format!("\nplugins\n{}", table::table(&rows));
+            let rows = Value::Array(rows);
+            let picked = people::picked(&["plugin", "list"], &rows);
+            text += &format!("\nplugins\n{}", table::table(picked.as_array().map(Vec::as_slice).unwrap_or_default()));
         }
         Some(Value::Array(rows)) if rows.is_empty() => text += "no plugin serves\n",
         Some(other) => text += &format!("plugins {}\n", line("plugins", &other)),
