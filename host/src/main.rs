@@ -1,5 +1,10 @@
-//! The Tallyho site node.
+//! The `tallyho` program: the library's command line over a site.
 
-fn main() {
+use std::process::ExitCode;
+use tallyho::node::backend::RealBackend;
+
+fn main() -> ExitCode {
+    // A probe of a plugin is this same program, asked to risk its life.
     tallyho::plugin::run_probe_if_asked();
+    tallyho::cli::main(&RealBackend)
 }

@@ -89,3 +89,20 @@ fn load_known_build(bencher: Bencher<'_, '_>) {
     let path = build_library("tallyho-echo");
     bencher.bench_local(|| loader().load(&path).map(|plugin| plugin.generation()));
 }
+
+/// New bytes: the same, and a private copy, the probe and the mapping.
+#[divan::bench(sample_count = 50, sample_size = 1)]
+fn load_new_build(bencher: Bencher<'_, '_>) {
+    let path = build_library("tallyho-echo");
+    let good = std::fs::read(&path).expect("a library just built can be read");
+    let changed = path.with_file_name("changed.so");
+    let number = std::cell::Cell::new(0u32);
+    bencher
+        .with_inputs(|| {
+            // What follows an ELF file's end is part of its hash only.
+            number.set(number.get() + 1);
+            std::fs::write(&changed, [good.as_slice(), &number.get().to_le_bytes()].concat()).expect("there is space");
+        })
+        .bench_local_values(|()| loader().load(&changed).map(|plugin| plugin.generation()));
+    let _ = std::fs::remove_file(&changed);
+}

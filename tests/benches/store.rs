@@ -164,8 +164,8 @@ fn get(bencher: Bencher<'_, '_>, mut site: Site) {
     });
 }
 
-/// A put by itself, of a row that is there: no commit.
-#[divan::bench(sample_count = 200, sample_size = 1_000)]
+/// A put by itself, of a row that is there: no commit. Few enough to stay in the page cache.
+#[divan::bench(sample_count = 40, sample_size = 1_000)]
 fn sqlite_put(bencher: Bencher<'_, '_>) {
     let mut site = Site::on_sqlite();
     let mut transaction = site.store.begin().expect("begins");

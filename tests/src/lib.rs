@@ -1,5 +1,6 @@
 //! What the whole-site tests share.
 
+pub mod batches;
 pub mod flows;
 pub mod plugins;
 pub mod services;

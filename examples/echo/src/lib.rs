@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 use tallyho_plugin::prelude::*;
 
-struct Echo;
-
+/// The handler.
+pub struct Echo;
 impl Handler for Echo {
     /// Claims messages with target `echo`, action `say`, and the command `tallyho call echo say '{…}'`.
     fn manifest() -> Manifest {

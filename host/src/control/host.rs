@@ -8,13 +8,12 @@ pub const HOST: &str = "host";
 
 /// What the host itself can be asked. Its answers are those of the command line's table.
 pub fn manifest() -> Manifest {
-    let user = || Argument::option("user", Text, "the local user").example("alice");
     let agent = || {
         Argument::positional("agent", Text, "the site's agent id")
             .example("c0rNdSQWCuNySKumc-ht5ZRPKu5M7GqegBFu-jhzlrg")
     };
     Manifest::new(HOST, env!("CARGO_PKG_VERSION"))
-        .about("the site itself: users, tickets, peers, bans, plugins")
+        .about("the site itself: users, peers, bans, plugins")
         .command(CommandSpec::new("status", "The running site at a glance").words(&["status"]))
         .command(
             CommandSpec::new("user.add", "Make a local account")
@@ -38,12 +37,6 @@ pub fn manifest() -> Manifest {
                 ),
         )
         .command(CommandSpec::new("user.list", "Local accounts").words(&["user", "list"]))
-        .command(CommandSpec::new("ticket.list", "Tickets that are out").words(&["ticket", "list"]).argument(user()))
-        .command(
-            CommandSpec::new("ticket.revoke", "Make a ticket void").words(&["ticket", "revoke"]).argument(
-                Argument::positional("token", Text, "the ticket's token").example("qUPHtUvuWsRQzGTuAjdTNVpi"),
-            ),
-        )
         .command(CommandSpec::new("peer.list", "Sites known, and connections to them").words(&["peer", "list"]))
         .command(
             CommandSpec::new("peer.set", "Correct what is known of a site")
@@ -54,11 +47,15 @@ pub fn manifest() -> Manifest {
                 )
                 .argument(Argument::option("port", Integer, "port it is reached at").example("65430"))
                 .argument(
-                    Argument::option("compat", Choice(vec!["mychips-js".into()]), "peculiarities to allow for")
-                        .example("mychips-js"),
+                    Argument::option(
+                        "compat",
+                        Choice(vec!["mychips-js".into(), "none".into()]),
+                        "peculiarities to allow for",
+                    )
+                    .example("mychips-js"),
                 ),
         )
-        .command(CommandSpec::new("ban.list", "Addresses with strikes or shut out").words(&["ban", "list"]))
+        .command(CommandSpec::new("ban.list", "Addresses shut out after strikes").words(&["ban", "list"]))
         .command(
             CommandSpec::new("ban.clear", "Let an address in again")
                 .words(&["ban", "clear"])

@@ -317,7 +317,9 @@ fn a_living_hosts_socket_is_not_taken_and_its_process_is_named() {
 fn a_killed_hosts_socket_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("control.sock");
-    drop(UnixListener::bind(&path).unwrap()); // leaves its file, as a killed process does
+    // A socket file that nobody listens at, as a killed process leaves it.
+    let mode = rustix::fs::Mode::from_bits_retain(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Socket, mode, 0).unwrap();
     assert!(matches!(Client::connect(&path), Err(ControlError::NotRunning { .. })));
     let _server = Server::start(&path, "b", Arc::new(Site::default())).unwrap();
     assert_eq!(Client::connect(&path).unwrap().greeting().agent, "b");

@@ -10,6 +10,8 @@ use tallyho_plugin::record::{AgentId, Chad, Timestamp};
 use tallyho_plugin::{Fate, Fault, Life, Message};
 
 /// Something that happens.
+// Nearly all inputs are messages, the largest: boxing them would only cost allocations.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 pub enum Input {
     /// A message from another site. The ledger finds out whose it is: only there is it known what the

@@ -36,6 +36,30 @@ pub struct Entry {
     pub fault: Option<String>,
 }
 
+/// An [`Entry`] to be written, borrowed from where its parts are.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewEntry<'e> {
+    /// Given when it is written.
+    pub number: u64,
+    /// See [`Entry::at`].
+    pub at: Timestamp,
+    /// See [`Entry::plugin`].
+    pub plugin: &'e str,
+    /// See [`Entry::generation`].
+    pub generation: u64,
+    /// See [`Entry::event`].
+    pub event: &'e Event,
+    /// See [`Entry::body`].
+    #[serde(with = "serde_bytes")]
+    pub body: &'e [u8],
+    /// See [`Entry::seed`].
+    #[serde(with = "serde_bytes")]
+    pub seed: &'e [u8],
+    /// See [`Entry::fault`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
 /// The journal's next number.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Journal {
@@ -56,7 +80,7 @@ impl Journal {
     ///
     /// # Errors
     /// The store's.
-    pub fn write(&mut self, transaction: &mut dyn Transaction, mut entry: Entry) -> Result<(), StoreError> {
+    pub fn write(&mut self, transaction: &mut dyn Transaction, mut entry: NewEntry<'_>) -> Result<(), StoreError> {
         entry.number = self.next;
         let mut bytes = Vec::with_capacity(entry.body.len() + 512);
         ciborium::into_writer(&entry, &mut bytes).map_err(|error| StoreError::Engine(format!("journal: {error}")))?;

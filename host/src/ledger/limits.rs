@@ -40,10 +40,6 @@ pub const VALUE_BYTES: usize = 1 << 20;
 /// Rows that one `scan` may return.
 pub const SCAN_ROWS: u32 = 10_000;
 
-/// Longest `object` of a message that a handler sends, in bytes of CBOR: the largest message
-/// (PROTOCOL 3.2). One that becomes longer as JSON is found out when it is written.
-pub const OBJECT_BYTES: usize = crate::wire::limits::MAX_MESSAGE;
-
 /// Times in a row that a batch is run again because another process of the site came first; then it
 /// waits as for a store that refuses.
 pub const CONFLICTS: u32 = 16;
@@ -66,3 +62,7 @@ pub const STORE_RETRY_MS: (u64, u64) = (100, 5_000);
 
 /// Counters that one plugin may name.
 pub const METRICS: usize = 64;
+
+/// Bytes of a message kept for what the network adds to it: the sender's host and port (a DNS name of
+/// at most 253 bytes), `try`, `last`, `ext`, `mid`.
+pub const ENVELOPE_ROOM: usize = 512;

@@ -38,7 +38,7 @@ impl Bell {
 
 fn poll(queue: &Queue, bell: &Arc<Bell>, number: u64) -> Poll<Result<(), Closed>> {
     let waker = Waker::from(Arc::clone(bell));
-    queue.poll_push(&mut Context::from_waker(&waker), || item(number))
+    queue.poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([number]), item)
 }
 
 fn fill(queue: &Queue) {
@@ -62,9 +62,9 @@ fn a_full_queue_takes_nothing_until_something_is_taken_out() {
     assert!(poll(&queue, &bell, 7).is_pending());
     let mut made = false;
     let waker = Waker::from(Arc::clone(&bell));
-    let full = queue.poll_push(&mut Context::from_waker(&waker), || {
+    let full = queue.poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([0]), |number| {
         made = true;
-        item(0)
+        item(number)
     });
     assert!(full.is_pending() && !made, "what has no room is not made");
     queue.push_urgent(item(99));
@@ -97,7 +97,7 @@ fn a_waker_may_use_the_queue_it_was_woken_by() {
     let queue = Arc::new(Queue::default());
     fill(&queue);
     let waker = Waker::from(Arc::new(Again(Arc::clone(&queue))));
-    assert!(queue.poll_push(&mut Context::from_waker(&waker), || item(1)).is_pending());
+    assert!(queue.poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([1]), item).is_pending());
     queue.take(1, None);
     assert_eq!(numbers(queue.take(1, None)), [5]);
 }

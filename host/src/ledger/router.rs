@@ -2,7 +2,7 @@
 
 use super::table::PluginTable;
 use crate::site::relations::{Granted, RelationChange, RelationRegistry, Verdict};
-use serde_json::Value;
+use crate::wire::envelope::text_member;
 use tallyho_plugin::manifest::RelationMember;
 use tallyho_plugin::record::{AgentId, Timestamp};
 use tallyho_plugin::{Message, Target};
@@ -89,7 +89,7 @@ fn joined(
             None => return Ok(()),
             Some(tally) => Some(tally.clone()),
         },
-        Some(RelationMember::Object(member)) => text_member(&message.body, member),
+        Some(RelationMember::Object(member)) => text_member(&message.body, member).map(str::to_owned),
     };
     let unrelated = target.unrelated.contains(&message.action);
     let (Some(user), Some(partner)) = (&message.to.cuid, &message.from.cuid) else {
@@ -150,12 +150,6 @@ fn of(change: &RelationChange) -> &Granted {
     match change {
         RelationChange::Granted(granted) | RelationChange::Ended(granted) => granted,
     }
-}
-
-/// A text member of a CBOR object, read without the rest.
-fn text_member(body: &[u8], member: &str) -> Option<String> {
-    let object: Value = ciborium::from_reader(body).ok()?;
-    object.get(member)?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::input::{Post, Released};
-use super::limits::{EFFECTS, INVOKE_DEPTH, KEY_BYTES, METRICS, OBJECT_BYTES, SCAN_ROWS, VALUE_BYTES};
+use super::limits::{EFFECTS, ENVELOPE_ROOM, INVOKE_DEPTH, KEY_BYTES, METRICS, SCAN_ROWS, VALUE_BYTES};
 use super::outbox::{self, OutboxError};
 use super::table::PluginTable;
 use super::timers;
@@ -10,6 +10,8 @@ use super::verify::Checked;
 use crate::site::addresses::{self, Source};
 use crate::site::relations::{self, RelationError};
 use crate::store::StoreError;
+use crate::wire::envelope::{Envelope, check_object};
+use crate::wire::limits::{MAX_MESSAGE, MAX_OPENING_MESSAGE};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -194,6 +196,32 @@ impl<'e> EventServices<'e> {
         Ok(())
     }
 
+    /// Whether the message can ever leave: it must fit its packet, in the longer of both encodings.
+    fn fits(&self, message: &Outgoing) -> Result<(), Fault> {
+        let refused = |why: String| Fault::failed(format!("{}/{}: {why}", message.target, message.action));
+        if !message.object.is_empty() {
+            check_object(&message.object).map_err(|error| refused(format!("object: {error}")))?;
+        }
+        // Text may need six bytes in JSON for one in CBOR, numbers less: only large messages are measured.
+        if message.object.len() < MAX_MESSAGE / 8 && message.ticket.is_none() {
+            return Ok(());
+        }
+        let from = Chad { cuid: Some(message.from.clone()), agent: self.host.agent().clone(), host: None, port: None };
+        let envelope = Envelope {
+            object: Some(message.object.clone()).filter(|object| !object.is_empty()),
+            tally: message.tally.clone(),
+            ticket: message.ticket.clone(),
+            ..Envelope::new(&message.target, &message.action, message.to.clone(), from)
+        };
+        let most = if message.ticket.is_some() { MAX_OPENING_MESSAGE } else { MAX_MESSAGE };
+        let mut text = Vec::new();
+        match envelope.encode_json(&mut text) {
+            Ok(()) if text.len() + ENVELOPE_ROOM <= most => Ok(()),
+            Ok(()) => Err(refused(format!("{} bytes as JSON, at most {} fit", text.len(), most - ENVELOPE_ROOM))),
+            Err(error) => Err(refused(error.to_string())),
+        }
+    }
+
     fn room(&self) -> Result<(), Fault> {
         match self.buffer.count() < EFFECTS {
             true => Ok(()),
@@ -245,10 +273,7 @@ impl Services for EventServices<'_> {
     fn send(&mut self, message: &Outgoing) -> Result<(), Fault> {
         self.room()?;
         named(&message.key)?;
-        if message.object.len() > OBJECT_BYTES {
-            let (length, Outgoing { target, action, .. }) = (message.object.len(), message);
-            return Err(Fault::failed(format!("{target}/{action} has {length} bytes of {OBJECT_BYTES}; split it")));
-        }
+        self.fits(message)?;
         let plugin = self.current().to_owned();
         let sent = outbox::send(&mut self.buffer, &plugin, message, self.now);
         let (replaced, mid, row) = sent.map_err(|error| self.outbox_failed(error))?;
@@ -369,6 +394,9 @@ impl Services for EventServices<'_> {
             LogLevel::Info => log::Level::Info,
             LogLevel::Debug => log::Level::Debug,
         };
+        // A line of a plugin's must not pass for another one's: fail2ban reads this log.
+        let text: String =
+            text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
         log::log!(target: "tallyho::plugin", level, "{}: {text}", self.current());
     }
 

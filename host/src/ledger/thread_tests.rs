@@ -52,8 +52,8 @@ impl Bench {
     fn submit(&self, input: Input) -> Receiver<Outcome> {
         let (tell, told) = channel();
         let tell: Tell = Box::new(move |outcome| drop(tell.send(outcome)));
-        let mut input = Some((input, Some(tell)));
-        let poll = self.ledger.poll_submit(&mut Context::from_waker(Waker::noop()), &mut input);
+        let mut inputs = VecDeque::from([(input, Some(tell))]);
+        let poll = self.ledger.poll_submit(&mut Context::from_waker(Waker::noop()), &mut inputs);
         assert_eq!(poll, Poll::Ready(Ok(())));
         told
     }
@@ -128,7 +128,7 @@ fn memory_is_bounded_while_the_store_refuses_and_commands_are_answered_all_the_s
     bench.refuse();
     let mut mid = 0;
     let full = loop {
-        let mut input = Some((from_bob("m", Some(mid + 1), &[]), None));
+        let mut input = VecDeque::from([(from_bob("m", Some(mid + 1), &[]), None)]);
         if bench.ledger.poll_submit(&mut Context::from_waker(Waker::noop()), &mut input).is_pending() {
             // What the ledger's thread has not taken yet may still leave room.
             if mid >= 2 * QUEUE as u64 {

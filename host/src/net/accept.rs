@@ -3,8 +3,8 @@
 use super::Net;
 use super::channel::{Channel, Role};
 use super::channels::Place;
-use super::connection::Connection;
-use super::handshake_io::{DEADLINE, HandshakeError, packet};
+use super::connection::{Begun, Connection};
+use super::handshake_io::{HandshakeError, packet};
 use super::receive::Received;
 use crate::crash::crash_point;
 use crate::ledger::input::{Input, Outcome};
@@ -14,7 +14,7 @@ use crate::wire::error::WireError;
 use crate::wire::ext::Extensions;
 use crate::wire::frame::{FrameReader, Kind};
 use crate::wire::handshake::{KnownOffered, Listening, Opening, PublicOffered, TicketOffered, opening_ephemeral};
-use crate::wire::transport::Open;
+use crate::wire::transport::{KeyOrder, Open};
 use async_std::future::timeout;
 use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
@@ -103,8 +103,7 @@ async fn answer(net: Arc<Net>, mut stream: TcpStream, address: SocketAddr, mut p
                 First::Nothing => VecDeque::new(),
             };
             net.opened(&channel);
-            let connection = Connection::new(net, channel, stream, open, reader, first, inputs, place);
-            connection.spawn();
+            Connection::new(net, channel, Begun { stream, open, reader, first, inputs, place }).spawn();
         }
         Err(refusal) => {
             log::debug!("a connection from {address} is closed without an answer: {refusal}");
@@ -138,14 +137,14 @@ async fn handshake(
     reader: &mut FrameReader,
     address: SocketAddr,
 ) -> Result<Answer, Refusal> {
-    let (kind, body) = packet(stream, reader).await?;
+    let (kind, body) = packet(stream, reader, net.patience()).await?;
     fresh(net, kind, &body)?;
     match Listening::new().receive(net.identity(), kind, &body)? {
         Opening::Ticket(offered) => ticket(net, offered).await,
         Opening::Claim(awaiting) => {
             // An agent unknown here gets no further; its K would only cost time.
             let claimed = awaiting.claimed().clone();
-            let (kind, body) = packet(stream, reader).await?;
+            let (kind, body) = packet(stream, reader, net.patience()).await?;
             if !net.relations().admits(&claimed, net.now()) {
                 return Err(Refusal::Stranger(claimed));
             }
@@ -180,7 +179,7 @@ async fn ticket(net: &Arc<Net>, offered: TicketOffered) -> Result<Answer, Refusa
     let (tell, told) = async_std::channel::bounded(1);
     let tell: Tell = Box::new(move |outcome| drop(tell.try_send(outcome)));
     net.ledger().submit(Input::Peer(inbound), Some(tell)).await.map_err(|_| Refusal::Unable)?;
-    let outcome = timeout(DEADLINE, told.recv()).await.map_err(|_| Refusal::Unable)?;
+    let outcome = timeout(net.patience(), told.recv()).await.map_err(|_| Refusal::Unable)?;
     match outcome.map_err(|_| Refusal::Unable)? {
         Outcome::Done(_) => {}
         Outcome::Fault(fault) if fault.kind == tallyho_plugin::FaultKind::Refused => {
@@ -189,7 +188,8 @@ async fn ticket(net: &Arc<Net>, offered: TicketOffered) -> Result<Answer, Refusa
         Outcome::Fault(_) => return Err(Refusal::Unable),
     }
     crash_point("before-answer");
-    let (first, open) = offered.accept(&answer)?;
+    let (first, mut open) = offered.accept(&answer)?;
+    net.settle(&mut open, &agent, extensions);
     Ok(Answer { open, agent: Some(agent), extensions, first, received: First::Nothing })
 }
 
@@ -201,7 +201,8 @@ fn known(net: &Net, offered: KnownOffered) -> Result<Answer, Refusal> {
     };
     let offer = envelope.as_ref().map_or(Extensions::NONE, Extensions::offered);
     let (extensions, answer) = net.agree(&agent, offer);
-    let (first, open) = offered.accept(&answer)?;
+    let (first, mut open) = offered.accept(&answer)?;
+    net.settle(&mut open, &agent, extensions);
     let received = envelope.map_or(First::Nothing, |envelope| First::Message(agent.clone(), Box::new(envelope)));
     Ok(Answer { open, agent: Some(agent), extensions, first, received })
 }
@@ -222,5 +223,15 @@ impl Net {
         let own = if self.addresses().is_reference(agent) { Extensions::NONE } else { Extensions::ALL };
         let agreed = offered.and(own);
         (agreed, agreed.answer())
+    }
+
+    /// Whose transport keys are which is known of hosts like this one and of peers marked; of others
+    /// the first message tells, or they get the standard order (PROTOCOL A.3, O-63).
+    fn settle(&self, open: &mut Open, agent: &AgentId, extensions: Extensions) {
+        if self.addresses().is_reference(agent) {
+            open.settle(KeyOrder::Exchanged);
+        } else if extensions != Extensions::NONE {
+            open.settle(KeyOrder::Noise);
+        }
     }
 }

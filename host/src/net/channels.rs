@@ -20,16 +20,27 @@ pub struct Bounds {
     pub half_open: usize,
     /// Milliseconds of silence after which a responder closes.
     pub idle_ms: i64,
+    /// Milliseconds for each step of a handshake.
+    pub handshake_ms: u64,
+    /// Requests a minute from one address on public channels.
+    pub public_per_minute: u32,
+    /// Opening packets remembered, so that a recorded one is refused.
+    pub openings: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        use super::limits::{CONNECTIONS, CONNECTIONS_PER_ADDRESS, HALF_OPEN, IDLE_MS};
+        use super::limits::{
+            CONNECTIONS, CONNECTIONS_PER_ADDRESS, HALF_OPEN, HANDSHAKE_MS, IDLE_MS, OPENINGS, PUBLIC_PER_MINUTE,
+        };
         Bounds {
             connections: CONNECTIONS,
             per_address: CONNECTIONS_PER_ADDRESS,
             half_open: HALF_OPEN,
             idle_ms: IDLE_MS,
+            handshake_ms: HANDSHAKE_MS,
+            public_per_minute: PUBLIC_PER_MINUTE,
+            openings: OPENINGS,
         }
     }
 }

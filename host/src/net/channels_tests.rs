@@ -10,7 +10,7 @@ fn address(last: u8) -> IpAddr {
 }
 
 fn channels() -> Arc<Channels> {
-    Channels::new(Bounds { connections: 4, per_address: 2, half_open: 3, idle_ms: IDLE_MS })
+    Channels::new(Bounds { connections: 4, per_address: 2, half_open: 3, idle_ms: IDLE_MS, ..Bounds::default() })
 }
 
 fn open(channels: &Channels, role: Role, agent: Option<AgentId>) -> Arc<Channel> {
@@ -60,7 +60,7 @@ fn the_total_is_bounded_whatever_the_addresses() {
 
 #[test]
 fn one_that_finds_no_place_leaves_no_trace() {
-    let channels = Channels::new(Bounds { connections: 4, per_address: 0, half_open: 3, idle_ms: IDLE_MS });
+    let channels = Channels::new(Bounds { connections: 4, per_address: 0, half_open: 3, idle_ms: IDLE_MS, ..Bounds::default() });
     for last in 1..=9 {
         assert_eq!(channels.place(address(last)).unwrap_err(), Crowded::Address);
     }

@@ -26,6 +26,9 @@ use std::task::{Context, Poll, ready};
 /// Bytes read at once: two frames of the largest size, hundreds of ordinary ones.
 const SCRATCH: usize = 128 * 1_024;
 
+/// Inputs handed to the ledger together: waking it costs as much as a message does.
+const TOGETHER: usize = 64;
+
 /// Reads in a row before other tasks of the thread get their turn.
 const READS: usize = 4;
 
@@ -48,26 +51,48 @@ pub struct Connection {
     ends: VecDeque<(usize, u64)>,
     /// Inputs that the ledger has no room for yet; nothing is read meanwhile.
     inputs: VecDeque<(Input, Option<Tell>)>,
+    /// Why it closes once `inputs` are handed in.
+    broken: Option<&'static str>,
     /// Given back when the task ends.
     _place: Place,
 }
 
+/// What a handshake leaves to the task of its channel.
+pub struct Begun {
+    /// The socket.
+    pub stream: TcpStream,
+    /// The keys.
+    pub open: Open,
+    /// Holds what came after the handshake.
+    pub reader: FrameReader,
+    /// Bytes to be written before all others (the `A` packet).
+    pub first: Vec<u8>,
+    /// What the opening message means.
+    pub inputs: VecDeque<(Input, Option<Tell>)>,
+    /// The connection's place among all.
+    pub place: Place,
+}
+
 impl Connection {
-    /// The task of a channel whose handshake is done. `first`: bytes to be written before all others
-    /// (the `A` packet); `inputs`: what its opening message means.
-    pub fn new(
-        net: Arc<Net>,
-        channel: Arc<Channel>,
-        stream: TcpStream,
-        open: Open,
-        reader: FrameReader,
-        first: Vec<u8>,
-        inputs: VecDeque<(Input, Option<Tell>)>,
-        place: Place,
-    ) -> Self {
+    /// The task of a channel whose handshake is done.
+    pub fn new(net: Arc<Net>, channel: Arc<Channel>, begun: Begun) -> Self {
+        let Begun { stream, open, reader, first, inputs, place } = begun;
         let (sealer, opener) = open.split();
         let ends = VecDeque::new();
-        Connection { net, channel, stream, sealer, opener, reader, sealed: first, written: 0, ends, inputs, _place: place }
+        Connection {
+            net,
+            channel,
+            stream,
+            sealer,
+            opener,
+            reader,
+            sealed: first,
+            written: 0,
+            ends,
+            inputs,
+            broken: None,
+            _place: place,
+        }
     }
 
     /// Where the other end is.
@@ -108,7 +133,8 @@ impl Connection {
     fn taken(&mut self, taken: usize) {
         self.channel.stalled(None);
         self.written += taken;
-        while let Some((_, mid)) = self.ends.pop_front_if(|(end, _)| *end <= self.written) {
+        while let Some((_, mid)) = self.ends.front().copied().filter(|(end, _)| *end <= self.written) {
+            self.ends.pop_front();
             self.net.handed(&self.channel, mid);
         }
         // Keep the tail short without moving bytes for every write.
@@ -121,10 +147,8 @@ impl Connection {
 
     fn seal(&mut self, out: Out) {
         let mid = if let Out::Row { mid, .. } = &out { Some(*mid) } else { None };
-        let sealed = self
-            .net
-            .encode(&self.channel, &out)
-            .and_then(|message| self.sealer.seal_into(&mut self.sealed, &message));
+        let sealed =
+            self.net.encode(&self.channel, &out).and_then(|message| self.sealer.seal_into(&mut self.sealed, &message));
         match sealed {
             Ok(()) => {
                 self.channel.frames.1.fetch_add(1, Ordering::Relaxed);
@@ -142,47 +166,51 @@ impl Connection {
 
     /// Hands to the ledger what came before; ready when that is done.
     fn hand_in(&mut self, context: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
-        while let Some(input) = self.inputs.pop_front() {
-            let mut input = Some(input);
-            match self.net.ledger().poll_submit(context, &mut input) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(Err("the site is stopping")),
-                Poll::Pending => {
-                    self.inputs.extend(input);
-                    self.inputs.rotate_right(1);
-                    return Poll::Pending;
-                }
-            }
+        if self.inputs.is_empty() {
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Ok(()))
+        self.net.ledger().poll_submit(context, &mut self.inputs).map_err(|_| "the site is stopping")
     }
 
     /// Takes whole frames out of `received` and of what was kept before, until the ledger is full.
     fn frames(&mut self, context: &mut Context<'_>, received: &mut [u8]) -> Poll<Result<(), &'static str>> {
+        let now = self.net.now();
         let mut reader = std::mem::take(&mut self.reader);
         let mut packets = reader.packets(received);
         let result = loop {
-            match self.hand_in(context) {
-                Poll::Ready(Ok(())) => {}
-                other => break other,
+            if let Some(why) = self.broken {
+                // What came before it counts.
+                break self.hand_in(context).map(|handed| handed.and(Err(why)));
+            }
+            if self.inputs.len() >= TOGETHER {
+                match self.hand_in(context) {
+                    Poll::Ready(Ok(())) => {}
+                    other => break other,
+                }
             }
             let packet = match packets.next() {
                 Ok(Some(packet)) => packet,
-                Ok(None) => break Poll::Ready(Ok(())),
-                Err(error) => break Poll::Ready(Err(self.fault(error.name()))),
+                Ok(None) => break self.hand_in(context),
+                Err(error) => {
+                    self.broken = Some(self.fault(error.name()));
+                    continue;
+                }
             };
-            self.channel.heard(self.net.now());
+            self.channel.heard(now);
             if packet.kind != Kind::T {
                 continue; // PROTOCOL A.3: a wrong kind is ignored in open
             }
             let message = match self.opener.open_in_place(packet.body) {
                 Ok(message) => message,
-                Err(error) => break Poll::Ready(Err(self.fault(error.name()))),
+                Err(error) => {
+                    self.broken = Some(self.fault(error.name()));
+                    continue;
+                }
             };
             match self.net.receive(&self.channel, message) {
                 Received::Nothing => {}
                 Received::Inputs(inputs) => self.inputs.extend(inputs),
-                Received::Close(why) => break Poll::Ready(Err(why)),
+                Received::Close(why) => self.broken = Some(why),
             }
         };
         drop(packets);
@@ -197,14 +225,18 @@ impl Connection {
 
     /// Reads until there is nothing more to read; ready only with a reason to close.
     fn read(&mut self, context: &mut Context<'_>) -> Poll<&'static str> {
-        if self.reader.held() > 0 || !self.inputs.is_empty() {
-            if let Err(why) = ready!(self.frames(context, &mut [])) {
-                return Poll::Ready(why);
-            }
+        if (self.reader.held() > 0 || !self.inputs.is_empty() || self.broken.is_some())
+            && let Err(why) = ready!(self.frames(context, &mut []))
+        {
+            return Poll::Ready(why);
         }
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
             for _ in 0..READS {
-                match ready!(Pin::new(&mut self.stream).poll_read(context, scratch)) {
+                let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, scratch) else {
+                    self.inputs.shrink_to_fit(); // an idle channel holds no buffer
+                    return Poll::Pending;
+                };
+                match read {
                     Ok(0) => return Poll::Ready("the other side closed"),
                     Err(_) => return Poll::Ready("it broke off"),
                     Ok(length) => {

@@ -2,8 +2,8 @@
 
 use super::Net;
 use super::channel::{Channel, Role};
-use super::connection::Connection;
-use super::handshake_io::{DEADLINE, HandshakeError, packet};
+use super::connection::{Begun, Connection};
+use super::handshake_io::{HandshakeError, packet};
 use crate::crash::crash_point;
 use crate::ledger::outbox::OutboxRow;
 use crate::site::endpoint::Endpoint;
@@ -24,7 +24,9 @@ use tallyho_plugin::record::Chad;
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
 enum DialError {
-    #[error("it is not known where agent {0} can be reached; tell with `tallyho peer set AGENT --host HOST --port PORT`")]
+    #[error(
+        "it is not known where agent {0} can be reached; tell with `tallyho peer set AGENT --host HOST --port PORT`"
+    )]
     NoAddress(String),
     #[error("{place} cannot be reached: {why}")]
     Unreachable { place: String, why: String },
@@ -53,7 +55,8 @@ pub async fn dial(net: Arc<Net>, to: Chad, mid: u64, row: Arc<OutboxRow>, attemp
             };
             net.channels().add(&channel);
             let (inputs, first) = (VecDeque::new(), Vec::new());
-            let connection = Connection::new(Arc::clone(&net), channel, stream, open, reader, first, inputs, place);
+            let begun = Begun { stream, open, reader, first, inputs, place };
+            let connection = Connection::new(Arc::clone(&net), channel, begun);
             net.dialled(&agent, mid, Ok((id, extensions.receipt, carried)));
             connection.spawn();
         }
@@ -90,9 +93,9 @@ async fn call(
     let (packet_bytes, awaiting, carried) = opening(net, to, mid, row, attempt, reference)?;
     let unreachable = |why: String| DialError::Unreachable { place: place.clone(), why };
     let connecting = TcpStream::connect((host.as_str(), port));
-    let mut stream = timeout(DEADLINE, connecting)
+    let mut stream = timeout(net.patience(), connecting)
         .await
-        .map_err(|_| unreachable(format!("no answer within {} s", DEADLINE.as_secs())))?
+        .map_err(|_| unreachable(format!("no answer within {} s", net.patience().as_secs())))?
         .map_err(|error| unreachable(error.to_string()))?;
     let address = stream.peer_addr().map_err(|error| unreachable(error.to_string()))?;
     let _ = stream.set_nodelay(true);
@@ -102,10 +105,10 @@ async fn call(
         HandshakeError::Gone => DialError::Closed { place: place.clone() },
         why => DialError::Odd { place: place.clone(), why },
     };
-    let writing = timeout(DEADLINE, stream.write_all(&packet_bytes)).await;
+    let writing = timeout(net.patience(), stream.write_all(&packet_bytes)).await;
     writing.map_err(|_| odd(HandshakeError::Late))?.map_err(|_| odd(HandshakeError::Gone))?;
     let mut reader = FrameReader::new();
-    let (kind, body) = packet(&mut stream, &mut reader).await.map_err(odd)?;
+    let (kind, body) = packet(&mut stream, &mut reader, net.patience()).await.map_err(odd)?;
     let (mut open, answer) = awaiting.receive(kind, &body).map_err(|error| odd(error.into()))?;
     if reference {
         open.settle(KeyOrder::Exchanged);

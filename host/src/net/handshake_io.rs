@@ -1,6 +1,5 @@
 //! Packets of a handshake over a socket, each with a deadline.
 
-use super::limits::HANDSHAKE_MS;
 use crate::wire::error::WireError;
 use crate::wire::frame::{FrameReader, Kind};
 use async_std::future::timeout;
@@ -18,7 +17,7 @@ pub enum HandshakeError {
     #[error("the connection was closed before the handshake was done")]
     Gone,
     /// The peer took too long.
-    #[error("no valid packet within {} s", HANDSHAKE_MS / 1_000)]
+    #[error("no valid packet in time")]
     Late,
 }
 
@@ -33,15 +32,16 @@ impl HandshakeError {
     }
 }
 
-/// How long a step of a handshake may take.
-pub const DEADLINE: Duration = Duration::from_millis(HANDSHAKE_MS);
-
-/// The next packet.
+/// The next packet, if it comes in time.
 ///
 /// # Errors
 /// [`HandshakeError`].
-pub async fn packet(stream: &mut TcpStream, reader: &mut FrameReader) -> Result<(Kind, Vec<u8>), HandshakeError> {
-    timeout(DEADLINE, next(stream, reader)).await.unwrap_or(Err(HandshakeError::Late))
+pub async fn packet(
+    stream: &mut TcpStream,
+    reader: &mut FrameReader,
+    patience: Duration,
+) -> Result<(Kind, Vec<u8>), HandshakeError> {
+    timeout(patience, next(stream, reader)).await.unwrap_or(Err(HandshakeError::Late))
 }
 
 async fn next(stream: &mut TcpStream, reader: &mut FrameReader) -> Result<(Kind, Vec<u8>), HandshakeError> {

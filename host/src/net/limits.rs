@@ -1,14 +1,14 @@
 //! The network's bounds, each with its reason. Those that a site may want otherwise are in its
 //! configuration ([`crate::site::config`]), with these as defaults.
 
-/// Connections in all. At some 3 KiB each when idle, this many cost 12 MiB.
-pub const CONNECTIONS: usize = 4_096;
+/// Connections in all: an open one holds up to two packets of 64 KiB, so 128 MiB at the worst.
+pub const CONNECTIONS: usize = 1_024;
 
 /// Connections from one address: a site behind one address needs two or three.
-pub const CONNECTIONS_PER_ADDRESS: usize = 64;
+pub const CONNECTIONS_PER_ADDRESS: usize = 32;
 
 /// Connections whose handshake is not done: each may cost half a millisecond of processor time.
-pub const HALF_OPEN: usize = 256;
+pub const HALF_OPEN: usize = 128;
 
 /// Handshakes to other sites at a time.
 pub const DIALS: usize = 64;
@@ -29,6 +29,9 @@ pub const WRITE_STALL_MS: i64 = 30_000;
 
 /// Bytes encrypted ahead of the socket for one connection.
 pub const WRITE_AHEAD: usize = 64 * 1_024;
+
+/// Opening packets remembered, so that a recorded one is refused (PROTOCOL A.3): 4 MB.
+pub const OPENINGS: usize = 65_536;
 
 /// Requests a minute from one address on public channels (PROTOCOL 10.2).
 pub const PUBLIC_PER_MINUTE: u32 = 20;

@@ -18,8 +18,8 @@ use crate::ledger::outbox::OutboxRow;
 use crate::ledger::queue::Tell;
 use crate::ledger::thread::Clock;
 use crate::ledger::{Ledger, Outside};
-use crate::site::books::{AddressBook, UserBook};
 use crate::site::bans::Bans;
+use crate::site::books::{AddressBook, UserBook};
 use crate::site::relations::RelationRegistry;
 use crate::wire::envelope::Envelope;
 use crate::wire::error::WireError;
@@ -32,7 +32,7 @@ use channel::{Channel, Out};
 use channels::{Bounds, Channels};
 use connection::Connection;
 use courier::{ChannelId, Courier, Order};
-use limits::{DIALS, PUBLIC_PER_MINUTE};
+use limits::DIALS;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,6 +58,9 @@ pub struct NetParts {
     pub bounds: Bounds,
 }
 
+/// Told every notice.
+type Hears = Box<dyn Fn(&serde_json::Value) + Send>;
+
 /// The network of a running site; see the module.
 pub struct Net {
     parts: NetParts,
@@ -70,7 +73,7 @@ pub struct Net {
     replay: Mutex<ReplayMemory>,
     public: Mutex<HashMap<IpAddr, (Timestamp, u32)>>,
     dials: (async_std::channel::Sender<()>, async_std::channel::Receiver<()>),
-    notices: Mutex<Vec<Box<dyn Fn(&serde_json::Value) + Send>>>,
+    notices: Mutex<Vec<Hears>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -82,13 +85,13 @@ impl Net {
     pub fn new(parts: NetParts, seed: u64) -> Arc<Self> {
         Arc::new_cyclic(|this| Net {
             channels: Channels::new(parts.bounds),
+            replay: Mutex::new(ReplayMemory::with_limit(parts.bounds.openings)),
             parts,
             this: Weak::clone(this),
             ledger: OnceLock::new(),
             online: AtomicBool::new(false),
             courier: Mutex::new(Courier::new(seed)),
             bans: Mutex::new(Bans::new()),
-            replay: Mutex::new(ReplayMemory::new()),
             public: Mutex::default(),
             dials: async_std::channel::bounded(DIALS),
             notices: Mutex::default(),
@@ -160,6 +163,11 @@ impl Net {
         locked(&self.notices).push(Box::new(hear));
     }
 
+    /// How long a step of a handshake may take.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_millis(self.parts.bounds.handshake_ms)
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }
@@ -205,7 +213,7 @@ impl Net {
         }
         let (_, count) = public.entry(address).or_insert((now, 0));
         *count += 1;
-        *count <= PUBLIC_PER_MINUTE
+        *count <= self.parts.bounds.public_per_minute
     }
 
     /// A responder's channel is open.

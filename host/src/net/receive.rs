@@ -43,10 +43,10 @@ impl Net {
             return self.host_message(agent, channel, &envelope);
         }
         let mut inputs = Vec::with_capacity(1);
-        if let (Some(host), Some(port)) = (&envelope.from.host, envelope.from.port) {
-            if !self.addresses().has_learnt(agent, host, port) {
-                inputs.push((Input::Learn { from: envelope.from.clone() }, None));
-            }
+        if let (Some(host), Some(port)) = (&envelope.from.host, envelope.from.port)
+            && !self.addresses().has_learnt(agent, host, port)
+        {
+            inputs.push((Input::Learn { from: envelope.from.clone() }, None));
         }
         let mid = envelope.mid.filter(|_| channel.extensions.receipt);
         match self.inbound(envelope, mid, false) {

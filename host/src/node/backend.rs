@@ -2,19 +2,20 @@
 
 use super::open::STANDARD;
 use super::{Node, NodeOptions};
-use crate::cli::backend::{Backend, Ready, RunOptions};
+use crate::cli::{Backend, Ready, RunOptions};
 use crate::control::{Operator, host};
 use crate::plugin::{self, Loader, LoaderOptions, Plugin, find_plugin, search_folders};
 use crate::site::config::Config;
 use crate::site::endpoint::Endpoint;
 use crate::site::home::{self, Home};
 use crate::site::keys::KeyFolder;
-use crate::site::{doctor, keys_export, qr};
+use crate::site::{doctor, keys_export, passphrase, qr};
 use crate::store::sqlite::SqliteStore;
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::ffi::OsString;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -54,20 +55,14 @@ impl Backend for RealBackend {
         let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| fault(&error))?;
         self.init(home)?;
         let listen = options.listen.as_deref().map(endpoint).transpose()?;
-        let options = NodeOptions {
-            listen,
-            plugins: options.plugins.clone(),
-            plugin: options.plugin.clone(),
-            offline: false,
-        };
+        let options =
+            NodeOptions { listen, plugins: options.plugins.clone(), plugin: options.plugin.clone(), offline: false };
         let home = opened(home)?;
         start_log(&home);
         let node = Node::open(home, &options).map_err(|error| fault(&error))?;
         node.serve_control().map_err(|error| fault(&error))?;
-        ready(&Ready {
-            agent: node.agent().to_owned(),
-            listen: node.listens().unwrap_or_default().to_owned(),
-        });
+        log::info!("agent {} serves on {}", node.agent(), node.listens().unwrap_or_default());
+        ready(&Ready { agent: node.agent().to_owned(), listen: node.listens().unwrap_or_default().to_owned() });
         if let Some(signal) = signals.forever().next() {
             log::info!("signal {signal}: finishing what has begun");
         }
@@ -100,21 +95,31 @@ impl Backend for RealBackend {
         serde_json::to_value(plugin::check(file)).map_err(|error| fault(&error))
     }
 
-    fn export_keys(&self, home: &Path, file: &Path, passphrase: &str) -> Result<Value, Fault> {
+    fn export_keys(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault> {
         let folder = KeyFolder::of(&opened(home)?);
         let keys = folder.users().map_err(|error| fault(&error))?.len() + 1;
-        let text = keys_export::export(&folder, passphrase).map_err(|error| fault(&error))?;
-        home::write_new(file, text.as_bytes(), 0o600).map_err(|error| fault(&error))?;
+        let passphrase = match passphrase {
+            Some(source) => passphrase::read(source),
+            None => passphrase::terminal().and_then(|terminal| passphrase::ask_new(&terminal)),
+        };
+        let passphrase = passphrase.map_err(|error| fault(&error))?;
+        passphrase::check_new(&passphrase).map_err(|error| fault(&error))?;
+        let text = keys_export::export(&folder, &passphrase).map_err(|error| fault(&error))?;
+        keys_export::write(file, &text).map_err(|error| fault(&error))?;
         Ok(json!({ "file": file, "keys": keys }))
     }
 
-    fn import_keys(&self, home: &Path, file: &Path, passphrase: &str) -> Result<Value, Fault> {
+    fn import_keys(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault> {
         let home = Home::create(home).map_err(|error| fault(&error))?;
         // A running site has read its keys already and would not notice.
         let _lock = home.lock().map_err(|error| fault(&error))?;
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Fault::usage(format!("{}: cannot be read: {error}", file.display())))?;
-        let imported = keys_export::import(&KeyFolder::of(&home), &text, passphrase);
+        let text = keys_export::read(file).map_err(|error| fault(&error))?;
+        let passphrase = match passphrase {
+            Some(source) => passphrase::read(source),
+            None => passphrase::terminal().and_then(|terminal| passphrase::ask(&terminal, "Passphrase")),
+        };
+        let passphrase = passphrase.map_err(|error| fault(&error))?;
+        let imported = keys_export::import(&KeyFolder::of(&home), &text, &passphrase);
         let imported = imported.map_err(|error| fault(&error))?;
         Ok(json!({ "file": file, "keys": imported.users.len() + 1, "agent": imported.agent }))
     }

@@ -2,25 +2,25 @@
 //! that change its tables. The commands that only look are in [`super::views`].
 
 use crate::ledger::services::{Host, HostCall};
-use crate::site::endpoint::{Endpoint, is_host};
-use crate::site::keys::{KeyRing, SignError};
-use crate::site::users::{self, Custody, User, UserError};
 use crate::site::addresses::{self, Known, Setting};
 use crate::site::books::DEFAULT_PORT;
 use crate::site::config::Compat;
+use crate::site::endpoint::{Endpoint, is_host};
+use crate::site::keys::{KeyRing, SignError};
 use crate::site::limits::TOKEN_BYTES;
 use crate::site::tickets::{self, OrderError};
+use crate::site::users::{self, Custody, User, UserError};
 use crate::store::StoreError;
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tallyho_plugin::Fault;
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::keys::PublicKey;
 use tallyho_plugin::record::ticket::TicketText;
 use tallyho_plugin::record::{AgentId, Chad};
 use tallyho_plugin::services::{TicketOrder, host_command};
-use tallyho_plugin::Fault;
 
 /// Keys, books and address of the site.
 pub struct SiteHost {
@@ -84,9 +84,10 @@ fn setting(known: &Known, host: Option<String>, port: Option<u16>, compat: Optio
     let compat = match compat.as_deref() {
         None => None,
         Some("none") => Some(None),
-        Some(word) => Some(Some(Compat::from_word(word).ok_or_else(|| {
-            Fault::usage(format!("compat: {word} is neither mychips-js nor none"))
-        })?)),
+        Some(word) => Some(Some(
+            Compat::from_word(word)
+                .ok_or_else(|| Fault::usage(format!("compat: {word} is neither mychips-js nor none")))?,
+        )),
     };
     Ok(Setting { endpoint, compat })
 }
@@ -125,7 +126,7 @@ impl Host for SiteHost {
             host_command::SITE => {
                 let Endpoint { host, port } = &self.endpoint;
                 to_cbor(&json!({ "agent": self.agent(), "host": host, "port": port }))
-            },
+            }
             host_command::USER => {
                 let Cuid { cuid } = arguments(name, argument)?;
                 let user = self.user(call, &cuid)?;
@@ -156,7 +157,7 @@ impl Host for SiteHost {
                     UserError::Store(error) => store(error),
                     other => Fault::usage(other.to_string()),
                 })?;
-                to_cbor(&user)
+                to_cbor(&super::views::shown(&user))
             }
             "peer.put" if call.caller.is_none() => {
                 let NewPeer { agent, host, port, compat } = arguments(name, argument)?;
@@ -183,7 +184,8 @@ impl SiteHost {
     fn user(&self, call: &mut HostCall<'_, '_>, cuid: &str) -> Result<User, Fault> {
         let user = users::get(call.buffer, cuid).map_err(store)?;
         user.ok_or_else(|| {
-            Fault::not_found(format!("no user {cuid} lives here")).fix(format!("make one with `tallyho user add {cuid}`"))
+            Fault::not_found(format!("no user {cuid} lives here"))
+                .fix(format!("make one with `tallyho user add {cuid}`"))
         })
     }
 

@@ -1,6 +1,6 @@
 //! A site put together: home, keys, store, plugins, ledger and network.
 
-//pub mod backend;
+pub mod backend;
 pub mod host;
 mod notices;
 mod open;

@@ -12,8 +12,8 @@ use crate::ledger::{Ledger, PluginTable};
 use crate::net::channels::Bounds;
 use crate::net::{Net, NetParts, ToNet};
 use crate::plugin::{LoadError, Loader, LoaderOptions, find_plugin, search_folders};
-use crate::site::books::{AddressBook, UserBook};
 use crate::site::addresses::Known;
+use crate::site::books::{AddressBook, UserBook};
 use crate::site::config::{Config, ConfigError};
 use crate::site::endpoint::Endpoint;
 use crate::site::home::{Home, HomeError, HomeLock};
@@ -136,6 +136,9 @@ impl Node {
                     per_address: bound_of(config.limits.connections_per_address),
                     half_open: bound_of(config.limits.half_open),
                     idle_ms: i64::try_from(config.limits.idle_seconds).unwrap_or(i64::MAX / 4_000) * 1_000,
+                    handshake_ms: config.limits.handshake_seconds.saturating_mul(1_000),
+                    public_per_minute: u32::try_from(config.limits.strangers_per_minute).unwrap_or(u32::MAX),
+                    openings: bound_of(config.limits.openings_remembered),
                 },
             },
             u64::from_le_bytes(random()),
@@ -224,7 +227,8 @@ fn load_plugins(home: &Home, config: &Config, options: &NodeOptions) -> Result<P
         false => options.plugin.clone(),
         true => {
             let standard = STANDARD.iter().filter(|name| config.plugin(name).enabled);
-            let more = config.plugins.iter().filter(|(name, plugin)| plugin.enabled && !STANDARD.contains(&name.as_str()));
+            let more =
+                config.plugins.iter().filter(|(name, plugin)| plugin.enabled && !STANDARD.contains(&name.as_str()));
             let path = |name: &str| config.plugin(name).path.map(|path| path.display().to_string());
             let names = standard.map(|name| (*name).to_owned()).chain(more.map(|(name, _)| name.clone()));
             names.map(|name| path(&name).unwrap_or(name)).collect()
@@ -257,7 +261,10 @@ fn books(store: &mut SqliteStore, config: &Config) -> Result<Books, StoreError> 
     Ok((Arc::new(relations), Arc::new(known), Arc::new(places)))
 }
 
-fn listen(config: &Config, options: &NodeOptions) -> Result<(Option<TcpListener>, Option<std::net::SocketAddr>), NodeError> {
+fn listen(
+    config: &Config,
+    options: &NodeOptions,
+) -> Result<(Option<TcpListener>, Option<std::net::SocketAddr>), NodeError> {
     if options.offline {
         return Ok((None, None));
     }

@@ -2,8 +2,8 @@
 
 use super::host::{NewUser, answer};
 use super::{Node, views};
-use crate::control::host::manifest;
 use crate::control::Operator;
+use crate::control::host::manifest;
 use crate::site::users::Custody;
 use serde_json::{Value, json};
 use std::sync::mpsc::Receiver;
@@ -22,6 +22,7 @@ impl Operator for Node {
 
     fn call(&self, plugin: &str, command: &str, argument: &Value) -> Result<Value, Fault> {
         if plugin != "host" {
+            self.declared(plugin, command)?;
             return answer(&self.ledger.call(plugin, command, to_cbor(argument)?)?);
         }
         match command {
@@ -55,12 +56,24 @@ fn required<'a>(argument: &'a Value, name: &str, example: &str) -> Result<&'a st
 }
 
 impl Node {
+    /// A handler is not given a command that its manifest does not have. (That no such plugin serves,
+    /// the ledger says.)
+    fn declared(&self, plugin: &str, command: &str) -> Result<(), Fault> {
+        let table = self.ledger.table();
+        let Some(serving) = table.named(plugin) else { return Ok(()) };
+        let known: Vec<&str> = serving.manifest().commands.iter().map(|spec| spec.name.as_str()).collect();
+        match known.contains(&command) {
+            true => Ok(()),
+            false => Err(Fault::not_found(format!("plugin {plugin} has no command {command}"))
+                .fix(format!("its commands are: {}", known.join(", ")))),
+        }
+    }
+
     /// The key is made, and durable in its file, before the account is: a crash between the two leaves
     /// a key without account, which the next `user add` of that name takes.
     fn add_user(&self, argument: &Value) -> Result<Value, Fault> {
         let cuid = required(argument, "cuid", "alice")?;
         let name = text(argument, "name").unwrap_or(cuid);
-        let now = self.net.now();
         if self.net.users().knows(cuid) {
             return Err(Fault::refused(format!("user {cuid} lives here already")).fix("see `tallyho user list`"));
         }

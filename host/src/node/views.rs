@@ -30,14 +30,13 @@ pub(super) fn uptime(node: &Node) -> String {
 
 /// `status`.
 pub(super) fn status(node: &Node) -> Result<Value, Fault> {
-    let waiting = read(node, |rows| {
-        outbox::agents(rows).map_err(|error| StoreError::Engine(error.to_string()))
-    })?;
+    let waiting = read(node, |rows| outbox::agents(rows).map_err(|error| StoreError::Engine(error.to_string())))?;
     let outbox: u64 = waiting.iter().map(|(_, rows)| rows).sum();
     let bans = node.net.bans().list(node.net.now()).len();
     let mut tallies = BTreeMap::new();
     if node.ledger.table().named("tally").is_some() {
-        let list = super::host::answer(&node.ledger.call("tally", "list", tallyho_plugin::context::to_cbor(&json!({}))?)?)?;
+        let list =
+            super::host::answer(&node.ledger.call("tally", "list", tallyho_plugin::context::to_cbor(&json!({}))?)?)?;
         for tally in list.as_array().into_iter().flatten() {
             *tallies.entry(tally["state"].as_str().unwrap_or("?").to_owned()).or_insert(0) += 1;
         }
@@ -79,7 +78,18 @@ pub(super) fn plugins(node: &Node) -> Value {
 /// `user list`.
 pub(super) fn users(node: &Node) -> Result<Value, Fault> {
     let users = read(node, |rows| users::list(&mut Buffer::new(rows)))?;
-    Ok(json!(users))
+    Ok(users.iter().map(shown).collect())
+}
+
+/// A user as people see it.
+pub(super) fn shown(user: &users::User) -> Value {
+    json!({
+        "cuid": user.cuid,
+        "name": user.name,
+        "custody": user.custody,
+        "public": user.public,
+        "created": user.created.to_string(),
+    })
 }
 
 /// `peer list`.
@@ -100,7 +110,9 @@ pub(super) fn peers(node: &Node) -> Result<Value, Fault> {
     }
     for (agent, shown) in &mut agents {
         let channels = node.net.channels().with(agent);
-        let sum = |count: fn(&crate::net::channel::Channel) -> u64| channels.iter().map(|channel| count(channel)).sum::<u64>();
+        let sum = |count: fn(&crate::net::channel::Channel) -> u64| {
+            channels.iter().map(|channel| count(channel)).sum::<u64>()
+        };
         shown["state"] = match channels.first() {
             Some(channel) if channel.role == Role::Initiator => json!("open, dialled"),
             Some(_) => json!("open"),

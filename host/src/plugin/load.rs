@@ -64,8 +64,8 @@ impl Loader {
         Ok(Loader { options, copies, builds: Mutex::default() })
     }
 
-    /// Loads a plugin and makes its handler, a new generation. Blocks for the probe (about 2 ms)
-    /// where these bytes are new; the same bytes take the same mapping.
+    /// Loads a plugin and makes its handler, a new generation. The same bytes take the same mapping.
+    /// Blocks: for reading and hashing always, for copy and probe where the bytes are new.
     ///
     /// # Errors
     /// What was found, what was expected, and the fix.

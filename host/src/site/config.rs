@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::endpoint::{Endpoint, is_host};
 use super::limits::CONFIG_BYTES;
-use super::toml_reader::{Document, Problem, Section, Wanted, json, text, whole};
+use super::toml_reader::{Document, Problem, Section, Wanted, text, whole};
 use tallyho_plugin::record::AgentId;
 use tallyho_plugin::record::limits::DEFAULT_PORT;
 
@@ -30,9 +30,6 @@ pub struct Config {
     pub advertise_port: Option<u16>,
     /// Least important log lines written.
     pub log: log::LevelFilter,
-    /// Whether a tally lost here may be taken back from a partner who can show it with both
-    /// signatures (PROTOCOL 4.5 T33, O-46).
-    pub allow_recovery: bool,
     /// The network's bounds.
     pub limits: Limits,
     /// What is said about plugins, by name.
@@ -49,20 +46,6 @@ pub struct PluginConfig {
     pub enabled: bool,
     /// Its file, where it is not found by its name.
     pub path: Option<PathBuf>,
-    /// Where it runs.
-    pub isolation: Isolation,
-    /// Handed to the plugin as they are.
-    pub settings: serde_json::Map<String, serde_json::Value>,
-}
-
-/// Where a plugin runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Isolation {
-    /// In the host's process: fast.
-    #[default]
-    Host,
-    /// In a process of its own: a crash costs a restart and no event.
-    Process,
 }
 
 /// Another implementation's habits.
@@ -118,7 +101,7 @@ impl Compat {
 
 impl Default for PluginConfig {
     fn default() -> Self {
-        PluginConfig { enabled: true, path: None, isolation: Isolation::Host, settings: serde_json::Map::new() }
+        PluginConfig { enabled: true, path: None }
     }
 }
 
@@ -129,7 +112,6 @@ impl Default for Config {
             advertise_host: None,
             advertise_port: None,
             log: log::LevelFilter::Info,
-            allow_recovery: false,
             limits: Limits::default(),
             plugins: BTreeMap::new(),
             compat: BTreeMap::new(),
@@ -184,7 +166,7 @@ impl Config {
 
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident = $default:literal, $range:expr;)+) => {
-        /// Bounds of the network and the ledger that an operator may change. Defaults suit a machine
+        /// Bounds of the network that an operator may change. Defaults suit a machine
         /// with 1 GB.
         #[derive(Debug, Clone, PartialEq, Eq)]
         #[non_exhaustive]
@@ -232,19 +214,6 @@ limits! {
     strangers_per_minute = 20, 1..=100_000;
     /// Opening packets remembered so that a recorded one is refused (PROTOCOL A.3): 4 MB.
     openings_remembered = 65_536, 256..=10_000_000;
-    /// Events waiting for the ledger; a full queue makes peers' sockets wait. At 64 KiB each: 64 MiB.
-    queued_events = 1024, 1..=1_000_000;
-    /// Messages waiting for one peer; beyond it handlers are refused: a peer away for a month of
-    /// ordinary trade stays below.
-    outbox_per_peer = 10_000, 10..=10_000_000;
-    /// Messages kept for one suspended plugin.
-    inbox_per_plugin = 10_000, 10..=10_000_000;
-    /// Megabytes of past events kept for replay.
-    journal_megabytes = 256, 1..=1_000_000;
-    /// Milliseconds a handler may take for one event: a thousand times the usual.
-    handler_milliseconds = 2_000, 10..=600_000;
-    /// Log lines a plugin may write in a minute; the rest is counted and dropped.
-    plugin_log_lines = 600, 1..=1_000_000;
 }
 
 fn read<'i>(document: &mut Document<'i>, mut top: Section<'i>) -> Config {
@@ -256,10 +225,6 @@ fn read<'i>(document: &mut Document<'i>, mut top: Section<'i>) -> Config {
     let wanted = Wanted { expected: "off, error, warn, info, debug or trace", example: "\"info\"" };
     if let Some(level) = top.take(document, "log", wanted, |value| level(value.as_str()?)) {
         config.log = level;
-    }
-    let wanted = Wanted { expected: "true or false", example: "false" };
-    if let Some(allow) = top.take(document, "allow_recovery", wanted, toml::de::DeValue::as_bool) {
-        config.allow_recovery = allow;
     }
     if let Some(mut section) = top.section(document, "advertise") {
         let wanted = Wanted { expected: "a host name or an IP address", example: "\"chips.example.org\"" };
@@ -309,19 +274,6 @@ fn read_plugin<'i>(document: &mut Document<'i>, mut section: Section<'i>) -> Plu
     let wanted = Wanted { expected: "the path of a library", example: "\"/usr/lib/tallyho/libown.so\"" };
     plugin.path =
         section.take(document, "path", wanted, |value| text(value).filter(|path| !path.is_empty())).map(PathBuf::from);
-    let wanted = Wanted { expected: "\"host\" or \"process\"", example: "\"process\"" };
-    let isolation = section.take(document, "isolation", wanted, |value| match value.as_str()? {
-        "host" => Some(Isolation::Host),
-        "process" => Some(Isolation::Process),
-        _ => None,
-    });
-    plugin.isolation = isolation.unwrap_or_default();
-    let wanted = Wanted { expected: "a table of finite numbers, texts and the like", example: "{ maximum = 5 }" };
-    let settings = section.take(document, "settings", wanted, |value| match json(value)? {
-        serde_json::Value::Object(settings) => Some(settings),
-        _ => None,
-    });
-    plugin.settings = settings.unwrap_or_default();
     section.finish(document);
     plugin
 }

@@ -16,7 +16,6 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(config, Config::default());
     assert_eq!(config.listen.to_string(), "0.0.0.0:65430");
     assert_eq!(config.log, log::LevelFilter::Info);
-    assert!(!config.allow_recovery);
     assert_eq!(config.limits.handshake_seconds, 10);
 }
 
@@ -39,7 +38,7 @@ fn the_values_shown_in_the_file_that_init_writes_are_the_defaults() {
     let shown = Config::parse(&default_file_in_force()).unwrap();
     let default = Config::default();
     assert_eq!(shown.listen, default.listen);
-    assert_eq!((shown.log, shown.allow_recovery), (default.log, default.allow_recovery));
+    assert_eq!(shown.log, default.log);
     assert_eq!(shown.limits, default.limits);
     assert_eq!(shown.advertise_port, Some(DEFAULT_PORT));
     assert_eq!(PluginConfig { path: None, ..shown.plugin("tally") }, default.plugin("tally"));
@@ -59,21 +58,18 @@ fn the_file_that_init_writes_shows_every_limit() {
 #[test]
 fn every_key_is_read() {
     let text = format!(
-        "listen = '[::]:7'\nlog = 'debug'\nallow_recovery = true\n[advertise]\nhost = 'a.example'\nport = 9\n\
+        "listen = '[::]:7'\nlog = 'debug'\n[advertise]\nhost = 'a.example'\nport = 9\n\
          [limits]\nconnections = 5\nidle_seconds = 0x10\n[plugins.own]\nenabled = false\npath = '/x.so'\n\
-         isolation = 'process'\n[plugins.own.settings]\nterm = 1.5\ndeep = {{ list = [1, true, 'x', 2021-11-05T12:00:00Z] }}\n\
          [compat]\n{AGENT} = 'mychips-js'\n"
     );
     let config = Config::parse(&text).unwrap();
     assert_eq!(config.listen, Endpoint { host: "::".to_owned(), port: 7 });
-    assert_eq!((config.log, config.allow_recovery), (log::LevelFilter::Debug, true));
+    assert_eq!(config.log, log::LevelFilter::Debug);
     assert_eq!((config.advertise_host.as_deref(), config.advertise_port), (Some("a.example"), Some(9)));
     assert_eq!(config.limits, Limits { connections: 5, idle_seconds: 16, ..Limits::default() });
     let own = config.plugin("own");
-    assert_eq!((own.enabled, own.isolation), (false, Isolation::Process));
+    assert!(!own.enabled);
     assert_eq!(own.path.as_deref(), Some(Path::new("/x.so")));
-    let settings = serde_json::json!({ "term": 1.5, "deep": { "list": [1, true, "x", "2021-11-05T12:00:00Z"] } });
-    assert_eq!(serde_json::Value::Object(own.settings), settings);
     assert_eq!(config.compat.get(&AgentId(AGENT.to_owned())), Some(&Compat::MychipsJs));
 }
 
@@ -81,16 +77,13 @@ fn every_key_is_read() {
 fn an_unknown_key_is_refused_naming_its_line_and_the_known_keys() {
     let text = complaint("log = 'info'\n\nlisen = '0.0.0.0:1'\n");
     assert!(text.starts_with("line 3: unknown key lisen;"), "{text}");
-    for known in ["listen", "log", "allow_recovery", "advertise", "limits", "plugins", "compat"] {
+    for known in ["listen", "log", "advertise", "limits", "plugins", "compat"] {
         assert!(text.contains(known), "{text}");
     }
     let text = complaint("[limits]\nconection = 3\n");
     assert!(text.starts_with("line 2: unknown key conection in [limits]; known are connections,"), "{text}");
     let text = complaint("[plugins.tally]\npth = 'x'\n");
-    assert!(
-        text.contains("unknown key pth in [plugins.tally]; known are enabled, path, isolation, settings"),
-        "{text}"
-    );
+    assert!(text.contains("unknown key pth in [plugins.tally]; known are enabled, path"), "{text}");
     assert!(complaint("[advertise]\nname = 'x'\n").contains("unknown key name in [advertise]; known are host, port"));
 }
 
@@ -100,15 +93,11 @@ fn a_wrong_value_is_refused_naming_line_key_value_expectation_and_an_example() {
         ("listen = 'here'", ["line 1: listen = 'here'", "an address and a port", "listen = \"0.0.0.0:65430\""]),
         ("listen = 65430", ["line 1: listen = 65430", "an address and a port", "listen = \"0.0.0.0:65430\""]),
         ("\nlog = 'INFO'", ["line 2: log = 'INFO'", "off, error, warn, info, debug or trace", "log = \"info\""]),
-        ("allow_recovery = 'no'", ["allow_recovery = 'no'", "true or false", "allow_recovery = false"]),
         ("[advertise]\nhost = 'a b'", ["line 2: advertise.host = 'a b'", "a host name or an IP", "host = \"chips"]),
         ("[advertise]\nport = 0", ["line 2: advertise.port = 0", "a port from 1 to 65535", "port = 65430"]),
         ("[limits]\nconnections = 0", ["limits.connections = 0", "from 1 to 100000", "connections = 1024"]),
         ("[limits]\nhalf_open = -1", ["limits.half_open = -1", "from 1 to 100000", "half_open = 128"]),
         ("[limits]\nidle_seconds = '60'", ["limits.idle_seconds = '60'", "a whole number", "idle_seconds = 60"]),
-        ("[plugins.a]\nisolation = 'vm'", ["plugins.a.isolation = 'vm'", "\"host\" or \"process\"", "isolation ="]),
-        ("[plugins.a]\nsettings = 3", ["plugins.a.settings = 3", "a table", "settings = {"]),
-        ("[plugins.a]\nsettings = {x = nan}", ["settings = {x = nan}", "finite numbers", "settings = {"]),
         ("[plugins.a]\npath = ''", ["plugins.a.path = ''", "the path of a library", "path = \"/usr"]),
         ("[plugins]\nA = {}", ["line 2: [plugins]: \"A\" is no plugin's name", "small letters", "[plugins.tally]"]),
         ("plugins = 3", ["line 1: plugins is a integer", "expected a table", "[plugins]"]),

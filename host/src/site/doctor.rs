@@ -65,7 +65,7 @@ fn keys(home: &Home) -> Check {
         Err(error) => failed("keys", &error),
         Ok(ring) => {
             let users = KeyFolder::of(home).users().map_or(0, |users| users.len());
-            good("keys", format!("agent {}, keys of {users} users", ring.agent_id()))
+            good("keys", format!("agent {}, user keys: {users}", ring.agent_id()))
         }
     }
 }
@@ -146,7 +146,9 @@ fn sound_store(home: &Home, store: &dyn Fn(&Path) -> Result<String, String>) -> 
     }
     match store(&path) {
         Ok(detail) => good("store", detail),
-        Err(detail) => bad("store", detail, "stop using this home, and restore a backup with `tallyho restore FILE`"),
+        Err(detail) => {
+            bad("store", detail, "move site.db and its -wal and -shm away, and put a backup of it in their place")
+        }
     }
 }
 

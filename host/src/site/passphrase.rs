@@ -14,7 +14,7 @@ use super::limits::{PASSPHRASE_MAX, PASSPHRASE_MIN};
 #[non_exhaustive]
 pub enum PassphraseError {
     /// Nothing came.
-    #[error("the passphrase is empty; type it, or give a file descriptor with one line to read it from")]
+    #[error("the passphrase is empty; type it, or give --passphrase-fd a descriptor with one line")]
     Empty,
     /// More came than a passphrase has.
     #[error("the passphrase is longer than {PASSPHRASE_MAX} bytes; is it the right file?")]
@@ -29,7 +29,9 @@ pub enum PassphraseError {
     #[error("the passphrase is no UTF-8 text")]
     NoText,
     /// No terminal to ask on.
-    #[error("there is no terminal to ask on; give a file descriptor to read the passphrase from")]
+    #[error(
+        "there is no terminal to ask on; give a file descriptor to read it from, for example --passphrase-fd 3 3< FILE"
+    )]
     NoTerminal,
     /// The system refused.
     #[error("the passphrase cannot be read: {0}")]

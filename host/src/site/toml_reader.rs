@@ -167,23 +167,3 @@ pub(super) fn whole(value: &DeValue<'_>, range: std::ops::RangeInclusive<u64>) -
     let integer = value.as_integer()?;
     u64::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|number| range.contains(number))
 }
-
-/// Any value as JSON; a date becomes its text. `None` for numbers JSON cannot hold.
-pub(super) fn json(value: &DeValue<'_>) -> Option<serde_json::Value> {
-    use serde_json::Value;
-    Some(match value {
-        DeValue::String(text) => Value::String(text.to_string()),
-        DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).ok()?.into(),
-        DeValue::Float(float) => serde_json::Number::from_f64(float.as_str().parse().ok()?)?.into(),
-        DeValue::Boolean(truth) => Value::Bool(*truth),
-        DeValue::Datetime(date) => Value::String(date.to_string()),
-        DeValue::Array(items) => Value::Array(items.iter().map(|item| json(item.get_ref())).collect::<Option<_>>()?),
-        DeValue::Table(table) => {
-            let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
-                let name: &std::borrow::Cow<'_, str> = key.get_ref();
-                Some((name.to_string(), json(value.get_ref())?))
-            };
-            Value::Object(table.iter().map(entry).collect::<Option<_>>()?)
-        }
-    })
-}

@@ -187,3 +187,71 @@ impl Transaction for FaultyTransaction<'_> {
         self.inner.commit()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::store::MemoryStore;
+
+    const OPERATIONS: [Operation; 6] =
+        [Operation::Begin, Operation::Get, Operation::Scan, Operation::Put, Operation::Delete, Operation::Commit];
+
+    /// Does each operation once; which one failed first.
+    fn each_once(store: &mut impl Store) -> Option<Operation> {
+        let Ok(mut transaction) = store.begin() else { return Some(Operation::Begin) };
+        let failed = [
+            (Operation::Get, transaction.get("t", b"k").is_err()),
+            (Operation::Scan, transaction.scan("t", &Range::default()).is_err()),
+            (Operation::Put, transaction.put("t", b"k", b"v").is_err()),
+            (Operation::Delete, transaction.delete("t", b"k").is_err()),
+            (Operation::Commit, transaction.commit().is_err()),
+        ];
+        failed.iter().find(|(_, failed)| *failed).map(|(operation, _)| *operation)
+    }
+
+    #[test]
+    fn only_the_chosen_operation_fails_and_only_at_its_turn() {
+        for operation in OPERATIONS {
+            let (mut store, faults) = FaultyStore::new(MemoryStore::new());
+            faults.fail(operation, 2, StoreError::Conflict);
+            let failed: Vec<_> = (0..3).map(|_| each_once(&mut store)).collect();
+            assert_eq!(failed, [None, Some(operation), None]);
+            assert_eq!(faults.failures(), 1);
+        }
+    }
+
+    #[test]
+    fn any_operation_is_counted_in_the_order_of_the_calls() {
+        for (n, operation) in OPERATIONS.into_iter().enumerate() {
+            let (mut store, faults) = FaultyStore::new(MemoryStore::new());
+            faults.fail(Operation::Any, n as u64 + 1, StoreError::Conflict);
+            assert_eq!(each_once(&mut store), Some(operation));
+            assert_eq!(faults.operations(), n as u64 + 1);
+        }
+    }
+
+    #[test]
+    fn a_failed_call_spends_the_transaction_and_answers_as_told() {
+        let (mut store, faults) = FaultyStore::new(MemoryStore::new());
+        let full = StoreError::Unwritable { path: "p".into(), why: "full".into() };
+        faults.fail(Operation::Put, 1, full.clone());
+        let mut transaction = store.begin().unwrap();
+        assert_eq!(transaction.put("t", b"k", b"v"), Err(full.clone()));
+        assert_eq!(transaction.get("t", b"k"), Err(full.clone()));
+        assert_eq!(transaction.commit(), Err(full));
+    }
+
+    #[test]
+    fn a_stretch_ends_by_itself_or_when_cleared() {
+        let (mut store, faults) = FaultyStore::new(MemoryStore::new());
+        faults.fail_stretch(Operation::Begin, 2, 2, StoreError::Conflict);
+        let begins = |store: &mut FaultyStore<MemoryStore>| store.begin().is_ok();
+        assert_eq!([0; 4].map(|_| begins(&mut store)), [true, false, false, true]);
+        faults.fail_stretch(Operation::Begin, 1, u64::MAX, StoreError::Conflict);
+        assert_eq!([0; 3].map(|_| begins(&mut store)), [false; 3]);
+        faults.clear();
+        assert!(begins(&mut store));
+    }
+}

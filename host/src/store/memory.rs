@@ -192,3 +192,65 @@ fn merge<'t>(
     }
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::store::conformance::{commit, rows};
+
+    fn with_row() -> MemoryStore {
+        let mut store = MemoryStore::new();
+        commit(&mut store, |transaction| transaction.put("t", b"k", b"v").unwrap());
+        store
+    }
+
+    #[test]
+    fn a_crash_keeps_what_was_committed_and_loses_the_rest() {
+        let mut store = with_row();
+        let disk = store.disk();
+        let mut transaction = store.begin().unwrap();
+        transaction.put("t", b"lost", b"").unwrap();
+        drop(transaction);
+        drop(store);
+        let row = (b"k".to_vec(), b"v".to_vec());
+        assert_eq!(rows(&mut MemoryStore::open(&disk), "t"), [row]);
+    }
+
+    #[test]
+    fn a_snapshot_and_its_original_go_separate_ways() {
+        let mut store = with_row();
+        let mut snapshot = store.snapshot();
+        commit(&mut store, |transaction| transaction.put("t", b"k", b"original").unwrap());
+        commit(&mut snapshot, |transaction| {
+            transaction.delete("t", b"k").unwrap();
+            transaction.put("other", b"k", b"snapshot").unwrap();
+        });
+        assert_eq!(rows(&mut store, "t"), [(b"k".to_vec(), b"original".to_vec())]);
+        assert_eq!(rows(&mut store, "other"), []);
+        assert_eq!(rows(&mut snapshot, "t"), []);
+    }
+
+    #[test]
+    fn of_two_stores_on_one_disk_the_later_to_commit_runs_again() {
+        let mut first = with_row();
+        let mut second = MemoryStore::open(&first.disk());
+        let mut third = MemoryStore::open(&first.disk());
+        let mut blind = third.begin().unwrap();
+        blind.put("other", b"k", b"").unwrap();
+        let mut early = first.begin().unwrap();
+        let mut late = second.begin().unwrap();
+        early.put("t", b"k", b"early").unwrap();
+        late.put("t", b"k", b"late").unwrap();
+        early.commit().unwrap();
+        assert_eq!(late.get("t", b"k"), Err(StoreError::Conflict));
+        assert_eq!(late.commit(), Err(StoreError::Conflict));
+        assert_eq!(blind.commit(), Err(StoreError::Conflict));
+        commit(&mut second, |transaction| {
+            assert_eq!(transaction.get("t", b"k").unwrap(), Some(b"early".to_vec()));
+            transaction.put("t", b"k", b"late").unwrap();
+        });
+        assert_eq!(rows(&mut first, "t"), [(b"k".to_vec(), b"late".to_vec())]);
+    }
+}

@@ -6,7 +6,8 @@
 //!
 //! What is assumed of disk and system: a sync that succeeded survives loss of power, and a file's
 //! bytes are those written. Writes may be torn or arrive in any order before a sync: the log's
-//! checksums find out. After a *failed* sync of a commit the running process goes on without that
+//! checksums find out. They cannot tell a torn end from one that rotted later: after a crash, the log
+//! counts up to its first bad byte. After a *failed* sync of a commit the running process goes on without that
 //! batch; should the machine also crash before another commit succeeds, the batch may come back,
 //! whole. Nothing of it was released, so peers send again what belongs to it, and ids make that safe.
 //!

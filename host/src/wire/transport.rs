@@ -316,5 +316,6 @@ mod tests {
     fn both_sides_of_an_idle_channel_are_small() {
         assert!(size_of::<Open>() <= 48, "{}", size_of::<Open>());
         assert!(size_of::<Keys>() <= 72, "{}", size_of::<Keys>());
+        assert!(size_of::<LessSafeKey>() > 500, "otherwise keys could as well be held expanded");
     }
 }

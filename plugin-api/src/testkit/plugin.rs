@@ -8,14 +8,14 @@ use std::sync::Arc;
 /// A loaded handler and what it says about itself.
 #[derive(Clone)]
 pub(crate) struct Plugin {
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
     make: fn() -> Result<Arc<dyn Erased>, Fault>,
     handler: Arc<dyn Erased>,
 }
 
 impl Plugin {
     pub fn of<H: Handler>() -> Result<Self, Fault> {
-        Ok(Plugin { manifest: H::manifest(), make: make::<H>, handler: make::<H>()? })
+        Ok(Plugin { manifest: Arc::new(H::manifest()), make: make::<H>, handler: make::<H>()? })
     }
 
     /// The same plugin, its handler made afresh: what it kept in memory is gone.

@@ -88,7 +88,7 @@ impl Running<'_> {
     }
 
     fn manifest(&self, name: &str) -> Option<&crate::Manifest> {
-        self.plugins.iter().find(|plugin| plugin.name() == name).map(|plugin| &plugin.manifest)
+        self.plugins.iter().find(|plugin| plugin.name() == name).map(|plugin| &*plugin.manifest)
     }
 
     fn write(&mut self, table: &str, key: &[u8], value: Option<Vec<u8>>) -> Result<(), Fault> {

@@ -317,7 +317,7 @@ impl Site {
 
     pub(crate) fn plugin_for(&self, target: &str) -> Option<&crate::Manifest> {
         let claims = |plugin: &&Plugin| plugin.manifest.targets.iter().any(|claimed| claimed.name == target);
-        self.plugins.iter().find(claims).map(|plugin| &plugin.manifest)
+        self.plugins.iter().find(claims).map(|plugin| &*plugin.manifest)
     }
 
     /// Handles one event: its effects are applied where the handler succeeds, dropped otherwise.

@@ -7,7 +7,7 @@ use crate::rules::{self, Input};
 use crate::state::Status;
 use crate::store::{self, Settings};
 use crate::table::{Effect, Happening, rows};
-use crate::{chain, resolve, view};
+use crate::{chain, limits, resolve, view};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tallyho_plugin::record::canonical;
@@ -72,9 +72,13 @@ pub fn signed(on: Happening, command: &Command, context: &mut Context<'_>) -> Re
     if on == Happening::UserOffer && (half.partner().is_none() || half.core["agree"].is_null()) {
         return Err(refused(&half, on).into());
     }
+    let text = canonical(&half.core).map_err(|error| Fault::failed(error.to_string()))?;
+    if text.len() > limits::RECORD_BYTES {
+        return Err(Refusal::TooLarge { uuid: half.uuid, bytes: text.len(), most: limits::RECORD_BYTES }.into());
+    }
     let signature = match signature {
         Some(signature) => signature,
-        None => sign(context, &half)?,
+        None => sign(context, &half, &text)?,
     };
     act(context, half, on, Input::Signature(&signature)).map(|half| view::answer(&half))
 }
@@ -178,8 +182,7 @@ fn act(context: &mut Context<'_>, half: Half, on: Happening, input: Input<'_>) -
     }
 }
 
-fn sign(context: &mut Context<'_>, half: &Half) -> Result<String, Fault> {
-    let text = canonical(&half.core).map_err(|error| Fault::failed(error.to_string()))?;
+fn sign(context: &mut Context<'_>, half: &Half, text: &str) -> Result<String, Fault> {
     context.sign_user(&half.holder, text.as_bytes()).map_err(|fault| match fault.code.as_str() {
         "custody" => fault.fix(format!("sign what `tally text {}` prints and give it with --signature", half.uuid)),
         _ => fault,

@@ -8,6 +8,7 @@ use crate::rules::{self, Input, Outcome};
 use crate::store;
 use crate::table::Happening;
 use serde_json::{Value, json};
+use tallyho_plugin::record::is_uuid;
 use tallyho_plugin::services::Outgoing;
 use tallyho_plugin::{Context, Fault, Message, Target};
 
@@ -37,7 +38,7 @@ pub fn message(message: &Message, context: &mut Context<'_>) -> Result<(), Fault
     // `sub` is the documents' name for it (O-28).
     let command = object.get("cmd").or_else(|| object.get("sub")).and_then(Value::as_str);
     let (Some(uuid), Some(hash)) = (object["tally"].as_str(), object["hash"].as_str()) else { return Ok(()) };
-    if command != Some("ack") || object["index"] != 0 {
+    if command != Some("ack") || object["index"] != 0 || !is_uuid(uuid) {
         return Ok(());
     }
     let holder = message.to.cuid.as_deref().unwrap_or_default();

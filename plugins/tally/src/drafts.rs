@@ -6,8 +6,8 @@ use crate::table::Happening;
 use crate::{limits, store};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tallyho_plugin::record::canonical;
 use tallyho_plugin::record::tally::Side;
+use tallyho_plugin::record::{canonical, is_uuid};
 use tallyho_plugin::{Context, Fault};
 
 /// What a user wants changed; absent members stay as they are.
@@ -149,12 +149,4 @@ fn has_null(value: &Value) -> bool {
         Value::Object(members) => members.values().any(has_null),
         _ => false,
     }
-}
-
-fn is_uuid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(place, byte)| match place {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
-        })
 }

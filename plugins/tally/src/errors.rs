@@ -50,6 +50,16 @@ pub enum Refusal {
     /// T19 without both signatures.
     #[error("tally {0} does not carry both signatures")]
     Signatures(String),
+    /// More than a message holds.
+    #[error("tally {uuid} has {bytes} bytes, and at most {most} fit a message")]
+    TooLarge {
+        /// The tally.
+        uuid: String,
+        /// Of its canonical core.
+        bytes: usize,
+        /// The bound.
+        most: usize,
+    },
     /// T8, T20 at once.
     #[error("the signature of {holder} does not stand over tally {uuid}")]
     BadSignature {
@@ -76,6 +86,10 @@ impl From<Refusal> for Fault {
             NoAgreement(uuid) => (FaultKind::Refused, "no-agree", format!("`tally edit {uuid} --agree TEXT-or-JSON`")),
             // The reference's code for it.
             Signatures(uuid) => (FaultKind::Refused, "ISR", format!("sign what `tally text {uuid}` prints")),
+            TooLarge { uuid, .. } => {
+                let fix = format!("shorten memo, terms or agreement with `tally edit {uuid}`, or the certificates");
+                (FaultKind::Refused, "too-large", fix)
+            }
             BadSignature { uuid, .. } => {
                 let fix =
                     format!("sign exactly what `tally text {uuid}` prints, with the key of the certificate in it");

@@ -92,3 +92,5 @@ impl Handler for Tally {
         }
     }
 }
+
+tallyho_plugin::export_plugin!(Tally);

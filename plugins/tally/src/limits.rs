@@ -38,9 +38,9 @@ pub const PAGE: u32 = 500;
 /// Rows one list shows at most; more than a person reads, and a bound on the answer's size.
 pub const LISTED: usize = 10_000;
 
-/// Bytes of a canonical tally record with both signatures at most: a message holds 65 439 in an opening
-/// packet (PROTOCOL 3.2), less 1 439 for the envelope around it.
-pub const RECORD_BYTES: usize = 64_000;
+/// Bytes of a tally's canonical core at most: a message holds 65 439 in an opening packet (PROTOCOL 3.2),
+/// less room for two signatures and the hash (450) and for the envelope with two addresses (1 900).
+pub const RECORD_BYTES: usize = 63_000;
 
 /// Bytes of a memo at most, so that a note does not crowd out certificates and terms.
 pub const MEMO_BYTES: usize = 4_000;

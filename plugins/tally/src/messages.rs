@@ -7,9 +7,9 @@ use crate::table::Happening;
 use crate::{chain, present, store};
 use serde_json::Value;
 use tallyho_plugin::event::Presented;
-use tallyho_plugin::record::Chad;
 use tallyho_plugin::record::cert::Certificate;
 use tallyho_plugin::record::tally::TallyRecord;
+use tallyho_plugin::record::{Chad, is_uuid};
 use tallyho_plugin::services::{Check, LogLevel};
 use tallyho_plugin::{Context, Event, Fault, Message};
 
@@ -49,6 +49,9 @@ pub fn message(message: &Message, context: &mut Context<'_>) -> Result<(), Fault
 fn about_tally(message: &Message, on: Happening, context: &mut Context<'_>) -> Result<(), Fault> {
     let object: Value = message.object()?;
     let (Some(uuid), Some(holder)) = (object["uuid"].as_str(), message.to.cuid.as_deref()) else { return Ok(()) };
+    if !is_uuid(uuid) {
+        return Ok(());
+    }
     let uuid = uuid.to_owned();
     let half = store::half(context, holder, &uuid)?;
     // PROTOCOL 3.1 item 5, O-13: our partner on this tally and nobody else.

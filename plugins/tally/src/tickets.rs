@@ -98,7 +98,7 @@ pub fn list(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault
         ticket["kind"] = "issued".into();
         ticket["tally"] = led.map(|led| led.uuid).into();
         ticket["state"] = state(&ticket, now).into();
-        for instant in ["expires", "used"] {
+        for instant in ["issued", "expires", "used"] {
             ticket[instant] = ticket[instant].as_i64().map(|instant| Timestamp(instant).text()).into();
         }
         listed.push(without_nulls(ticket));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tallyho_plugin::testkit::{Net, Weather};
 use tallyho_plugin::{Fault, FaultKind};
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 const ACTS: [&str; 7] = ["offer", "accept", "accept", "refuse", "withdraw", "revise", "resend"];
 
 /// What a user does who wants to come to an end: accepts what is on offer, offers what is drafted.
@@ -89,12 +89,12 @@ fn both_sides_end_equal_whatever_the_network_does() {
         if agreed(&mut net, &uuid) { opened += 1 } else { voided += 1 }
     }
     // A test in which one end never comes shows nothing about it.
-    assert!(opened > 30 && voided > 30, "{opened} open, {voided} void");
+    assert!(opened > 20 && voided > 20, "{opened} open, {voided} void");
 }
 
 #[test]
 fn reordering_leaves_both_sides_equal_too() {
-    for seed in 0..SEEDS {
+    for seed in 0..SEEDS / 2 {
         let mut net = pair(seed);
         let uuid = offered(&mut net);
         net.weather = Weather::ROUGH;

@@ -77,7 +77,7 @@ fn every_duplicate_crate_has_a_reason() {
     let mut present = BTreeMap::new();
     for (name, versions) in &versions {
         let older = versions.iter().rev().skip(1);
-        present.extend(older.map(|version| (format!("{name}@^{}", version.series()), format!("{name}@{}", version.1))));
+        present.extend(older.map(|version| (format!("{name}@{}", version.series()), format!("{name}@{}", version.1))));
     }
 
     let policy = policy();

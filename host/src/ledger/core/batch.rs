@@ -4,7 +4,7 @@ use super::unreadable;
 use crate::ledger::buffer::Buffer;
 use crate::ledger::inbound::Windows;
 use crate::ledger::input::{Input, Outcome, Released};
-use crate::ledger::journal::{Entry, Journal};
+use crate::ledger::journal::{Journal, NewEntry};
 use crate::ledger::outbox::OutboxError;
 use crate::ledger::services::{EventServices, Host, HostCall, Random};
 use crate::ledger::table::{PluginTable, Serving};
@@ -107,14 +107,14 @@ impl Batch<'_> {
         if let Some(fault) = fault.filter(|fault| fault.kind == FaultKind::Failed) {
             log::error!(target: "tallyho::plugin", "{plugin}: {} failed and had no effect: {fault}", what(event));
         }
-        let entry = Entry {
+        let entry = NewEntry {
             number: 0,
             at: self.now,
-            plugin: plugin.to_owned(),
+            plugin,
             generation: self.table.named(plugin).map_or(0, |serving| serving.plugin.generation()),
-            event: event.clone(),
-            body: body(event).to_vec(),
-            seed: seed.to_vec(),
+            event,
+            body: body(event),
+            seed: &seed,
             fault: fault.map(ToString::to_string),
         };
         self.journal.write(&mut *self.transaction, entry)?;

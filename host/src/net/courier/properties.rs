@@ -16,9 +16,7 @@ enum Step {
         schedule: u8,
         ticket: bool,
     },
-    Open {
-        receipts: bool,
-    },
+    Open,
     Close(usize),
     /// The channel writes the next of its rows.
     Write(usize),
@@ -43,7 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (any::<bool>(), 0..4u8, prop::bool::weighted(0.1))
             .prop_map(|(keep, schedule, ticket)| Step::Post { keep, schedule, ticket }),
-        2 => Just(Step::Open { receipts: true }),
+        2 => Just(Step::Open),
         2 => (0..3usize).prop_map(Step::Close),
         8 => (0..3usize).prop_map(Step::Write),
         3 => any::<bool>().prop_map(|carried| Step::Answer { carried }),
@@ -190,7 +188,7 @@ impl Model {
                 let orders = self.courier.post(vec![Post { agent, mid: self.last, row }], true, now);
                 self.obey(orders);
             }
-            Step::Open { .. } if self.channels.len() < 3 => {
+            Step::Open if self.channels.len() < 3 => {
                 self.names += 1;
                 self.channels.insert(self.names, Vec::new());
                 let orders = self.courier.opened(&agent, self.names, self.receipts, now);
@@ -259,7 +257,7 @@ impl Model {
                 let orders = self.courier.post(self.posts(0), false, now);
                 self.obey(orders);
             }
-            Step::Open { .. } | Step::Receipt => {}
+            Step::Open | Step::Receipt => {}
         }
     }
 
@@ -282,7 +280,7 @@ impl Model {
                 let pause = self.courier.next().map_or(1_000, |next| (next.0 - self.now.0).max(1));
                 // What was given up leaves when the peer calls.
                 if self.courier.next().is_none() && self.channels.is_empty() {
-                    self.step(&Step::Open { receipts: true });
+                    self.step(&Step::Open);
                 }
                 self.step(&Step::Wait(pause));
             }

@@ -13,20 +13,18 @@ use std::ops::Range;
 
 /// Transcodes one JSON text.
 pub(super) fn to_cbor(json: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let mut output = Output { bytes: Vec::with_capacity(json.len()), names: Vec::new(), why: None };
-    let mut parser = serde_json::Deserializer::from_slice(json);
+    let json = std::str::from_utf8(json).map_err(|_| Malformed::Text)?;
+    let mut output = Output { bytes: Vec::with_capacity(json.len()), names: Vec::with_capacity(32), why: None };
+    let mut parser = serde_json::Deserializer::from_str(json);
     let outcome = Item { output: &mut output, level: 0 }.deserialize(&mut parser).and_then(|()| parser.end());
     match outcome {
         Ok(()) => Ok(output.bytes),
-        Err(error) => Err(output.why.unwrap_or_else(|| reason(&error, json))),
+        Err(error) => Err(output.why.unwrap_or_else(|| reason(&error))),
     }
 }
 
 /// Why serde_json refused a text.
-fn reason(error: &serde_json::Error, json: &[u8]) -> Malformed {
-    if std::str::from_utf8(json).is_err() {
-        return Malformed::Text;
-    }
+fn reason(error: &serde_json::Error) -> Malformed {
     // serde_json does not show its codes, only their words; a wrong guess costs a less apt log line.
     let words = error.to_string();
     if words.starts_with("number out of range") {
@@ -54,6 +52,11 @@ impl Output {
 
     /// Writes a container's length into the one byte kept for it at `at`, making room where needed.
     fn patch_head(&mut self, at: usize, major: Major, length: usize) {
+        if length < 24 {
+            // The cast is of a value just bounded.
+            self.bytes[at] = (major as u8) << 5 | length as u8;
+            return;
+        }
         let mut head = Vec::new();
         put_head(&mut head, major, length as u64);
         self.bytes.splice(at..=at, head);

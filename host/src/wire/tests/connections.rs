@@ -1,118 +1,17 @@
 //! Both ends of a connection in memory, with lost, torn and duplicated bytes.
 
+use super::called_host::{Called, CalledHost};
 use super::{Random, address, alice, bob, packet, packets};
 use crate::wire::envelope::{Envelope, authenticate, unproven};
 use crate::wire::error::WireError;
-use crate::wire::frame::{FrameReader, Kind, Packet};
+use crate::wire::frame::{Kind, Packet};
 use crate::wire::handshake::{
-    AwaitingA, AwaitingK, Listening, Opening, ReplayMemory, dial_known, dial_public, dial_ticket, opening_ephemeral,
+    AwaitingA, Listening, Opening, ReplayMemory, dial_known, dial_public, dial_ticket, opening_ephemeral,
 };
 use crate::wire::keys::Identity;
 use crate::wire::limits::{MAX_ANSWER, MAX_MESSAGE, MAX_OPENING_MESSAGE};
 use crate::wire::transport::{KeyOrder, Open};
 use crate::wire::{Encoding, Extensions};
-
-/// The called side, as a host would drive it.
-enum Called {
-    Listening(Listening),
-    AwaitingK(AwaitingK),
-    Open(Open),
-    Closed(WireError),
-}
-
-struct CalledHost {
-    identity: Identity,
-    reader: FrameReader,
-    state: Called,
-    answer: Vec<u8>,
-    opening: Option<Vec<u8>>,
-    messages: Vec<Vec<u8>>,
-}
-
-impl CalledHost {
-    fn new(answer: &[u8]) -> Self {
-        CalledHost {
-            identity: bob(),
-            reader: FrameReader::new(),
-            state: Called::Listening(Listening::new()),
-            answer: answer.to_vec(),
-            opening: None,
-            messages: Vec::new(),
-        }
-    }
-
-    /// Takes bytes, gives bytes.
-    fn receive(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut scratch = bytes.to_vec();
-        let mut out = Vec::new();
-        let mut reader = std::mem::take(&mut self.reader);
-        let mut packets = reader.packets(&mut scratch);
-        loop {
-            match packets.next() {
-                Ok(Some(packet)) => out.extend(self.packet(packet)),
-                Ok(None) => break,
-                Err(error) => {
-                    self.state = Called::Closed(error);
-                    break;
-                }
-            }
-        }
-        drop(packets);
-        self.reader = reader;
-        out
-    }
-
-    fn packet(&mut self, packet: Packet<'_>) -> Vec<u8> {
-        let state = std::mem::replace(&mut self.state, Called::Closed(WireError::Internal("gone")));
-        let mut out = Vec::new();
-        let next = match state {
-            Called::Listening(state) => {
-                state.receive(&self.identity, packet.kind, packet.body).and_then(|opening| match opening {
-                    Opening::Claim(claim) => Ok(Called::AwaitingK(claim)),
-                    Opening::Ticket(offered) => {
-                        self.opening = Some(offered.payload().to_vec());
-                        offered.accept(&self.answer).map(|(answer, open)| {
-                            out = answer;
-                            Called::Open(open)
-                        })
-                    }
-                    Opening::Public(offered) => {
-                        self.opening = Some(offered.payload().to_vec());
-                        offered.accept(&self.answer).map(|(answer, open)| {
-                            out = answer;
-                            Called::Open(open)
-                        })
-                    }
-                })
-            }
-            Called::AwaitingK(state) => state.receive(&self.identity, packet.kind, packet.body).and_then(|offered| {
-                assert_eq!(offered.agent(), alice().agent());
-                self.opening = Some(offered.payload().to_vec());
-                offered.accept(&self.answer).map(|(answer, open)| {
-                    out = answer;
-                    Called::Open(open)
-                })
-            }),
-            Called::Open(mut open) => {
-                open.receive(packet).map(|message| message.map(|message| message.to_vec())).map(|message| {
-                    self.messages.extend(message);
-                    Called::Open(open)
-                })
-            }
-            Called::Closed(error) => Err(error),
-        };
-        self.state = next.unwrap_or_else(Called::Closed);
-        out
-    }
-
-    fn open(&mut self) -> &mut Open {
-        match &mut self.state {
-            Called::Open(open) => open,
-            Called::Closed(error) => panic!("closed: {error}"),
-            _ => panic!("not open"),
-        }
-    }
-}
 
 type Dial = fn(&[u8]) -> (Vec<u8>, AwaitingA);
 

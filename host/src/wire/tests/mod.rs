@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 //! Tests of the wire as a whole.
 
+mod called_host;
 mod connections;
 mod envelopes;
 mod extensions;
@@ -8,6 +9,7 @@ mod frames;
 mod mutations;
 mod roundtrips;
 mod vectors;
+mod wellformed;
 
 use super::frame::{FrameReader, Kind};
 use super::keys::Identity;

@@ -1,0 +1,423 @@
+//! What each rule of PROTOCOL 4.5 keeps, where the flows do not show it.
+
+#![allow(clippy::unwrap_used)]
+
+mod kit;
+
+use kit::*;
+use serde_json::{Value, json};
+use tallyho_plugin::record::canonical;
+use tallyho_plugin::testkit::{Envelope, Net, UserKey};
+use tallyho_plugin::{Fate, Handler};
+
+/// Bob's key, as the kit makes it for the second site of `pair(seed)`.
+fn bobs_key(seed: u64) -> UserKey {
+    UserKey::of(&format!("user bob of {}", seed * 2 + 1))
+}
+
+fn alices_key(seed: u64) -> UserKey {
+    UserKey::of(&format!("user alice of {}", seed * 2))
+}
+
+/// The record, signed anew by these after a change.
+fn resigned(record: &Value, change: impl FnOnce(&mut Value), signers: &[(&str, &UserKey)]) -> Value {
+    let mut record = record.clone();
+    record.as_object_mut().unwrap().remove("sign");
+    change(&mut record);
+    let text = canonical(&record).unwrap();
+    record["sign"] = signers.iter().map(|(side, key)| ((*side).to_owned(), json!(key.sign(&text)))).collect();
+    record
+}
+
+/// A message of alice's to bob.
+fn from_alice(net: &mut Net, action: &str, object: &Value) {
+    let envelope =
+        Envelope::new(&net.sites[0].chad("alice"), &net.sites[1].chad("bob"), &format!("tally/{action}"), object);
+    net.b().deliver(&envelope).unwrap();
+}
+
+/// A message of bob's to alice.
+fn from_bob(net: &mut Net, verb: &str, object: &Value) {
+    let envelope = Envelope::new(&net.sites[1].chad("bob"), &net.sites[0].chad("alice"), verb, object);
+    net.a().deliver(&envelope).unwrap();
+}
+
+fn refused(net: &mut Net, act: &str, uuid: &str) -> tallyho_plugin::Fault {
+    net.a().command(act, json!({ "uuid": uuid, "user": "alice" })).unwrap_err()
+}
+
+#[test]
+fn a_draft_needs_partner_and_agreement_before_it_is_offered() {
+    let mut net = pair(1);
+    let uuid = net.a().command("ticket.new", json!({ "user": "alice" })).unwrap()["tally"].as_str().unwrap().to_owned();
+    assert_eq!(refused(&mut net, "offer", &uuid).code, "no-partner");
+    let uuid = introduced(&mut net);
+    net.a().command("edit", json!({ "uuid": uuid, "agree": "" })).unwrap();
+    let fault = refused(&mut net, "offer", &uuid);
+    assert_eq!((fault.code.as_str(), fault.fix.unwrap().contains("tally edit")), ("no-agree", true));
+    net.a().command("edit", json!({ "uuid": uuid, "agree": { "host": "mychips.org", "source": "x" } })).unwrap();
+    assert_eq!(alice(&mut net, "offer", &uuid)["state"], "draft.offer");
+}
+
+#[test]
+fn an_edit_checks_what_it_is_given_and_the_uuid_is_fixed_by_the_first_offer() {
+    let mut net = pair(2);
+    let uuid = introduced(&mut net);
+    let mut edit = |change: Value| {
+        let mut arguments = json!({ "uuid": uuid });
+        arguments.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        net.a().command("edit", arguments)
+    };
+    for wrong in [
+        json!({}),
+        json!({ "terms": 5 }),
+        json!({ "agree": 5 }),
+        json!({ "terms": { "a": null } }),
+        json!({ "new-uuid": "X" }),
+        json!({ "memo": "x".repeat(5000) }),
+    ] {
+        assert!(edit(wrong.clone()).is_err(), "{wrong}");
+    }
+    let new = "9b8f6c1e-5d0a-4f1e-8c27-2f3d1a7b6c55";
+    assert_eq!(edit(json!({ "new-uuid": new, "partner-terms": { "limit": 1 } })).unwrap()["uuid"], new);
+    assert_eq!(states(&mut net, new).0, "P.draft");
+    assert!(shown(net.a(), "alice", &uuid).is_null());
+    assert_eq!(net.a().relations()[0].subject, new);
+    alice(&mut net, "offer", new);
+    net.settle();
+    bob(&mut net, "revise", &new[..8]);
+    net.settle();
+    let again = net.b().command("edit", json!({ "uuid": new, "new-uuid": uuid })).unwrap_err();
+    assert!(again.text.contains("stays"), "{again}");
+}
+
+#[test]
+fn an_offer_is_answered_and_never_countered_directly() {
+    let mut net = pair(3);
+    let uuid = offered(&mut net);
+    let fault = net.b().command("offer", json!({ "uuid": uuid })).unwrap_err();
+    assert_eq!(fault.code, "state");
+    assert!(fault.text.contains("P.offer") && fault.text.contains("draft, P.draft"), "{fault}");
+    assert!(fault.fix.unwrap().contains("tally revise"));
+}
+
+#[test]
+fn a_signature_that_went_bad_is_found_before_anything_leaves() {
+    for (act, stored, state) in [("offer", "P.draft", "draft.offer"), ("accept", "P.offer", "offer.open")] {
+        let mut net = pair(4);
+        let uuid = if act == "offer" { introduced(&mut net) } else { offered(&mut net) };
+        let (site, user) = if act == "offer" { (0, "alice") } else { (1, "bob") };
+        net.sites[site].command(act, json!({ "uuid": uuid, "user": user })).unwrap();
+        assert_eq!(shown(&mut net.sites[site], user, &uuid)["state"], state);
+        // The stored signature is damaged while the message waits; the restart looks at it again.
+        let (key, mut row) = net.sites[site].rows("tally.tallies").pop_first().unwrap();
+        row["own_sign"] = json!("AAAA");
+        net.sites[site].write("tally.tallies", &key, &row);
+        net.sites[site].take_sent();
+        net.sites[site].take_notices();
+        net.sites[site].restart();
+        assert_eq!(shown(&mut net.sites[site], user, &uuid)["state"], stored);
+        assert!(net.sites[site].sent().is_empty());
+        let reason = if act == "offer" { "offer" } else { "open" };
+        assert_eq!(reasons(&mut net.sites[site], user), [reason]);
+    }
+}
+
+#[test]
+fn a_stalled_request_is_shown_told_and_raised_again_by_the_user_or_a_restart() {
+    let mut net = pair(5);
+    let uuid = introduced(&mut net);
+    net.a().take_notices();
+    alice(&mut net, "offer", &uuid);
+    net.stall();
+    let seen = shown(net.a(), "alice", &uuid);
+    assert_eq!((&seen["state"], &seen["stalled"]), (&json!("draft.offer"), &json!("cannot connect")));
+    assert_eq!(reasons(net.a(), "alice"), ["stalled"]);
+    assert!(net.a().sent()[0].stalled);
+    alice(&mut net, "offer", &uuid);
+    assert!(!net.a().sent()[0].stalled && net.a().sent().len() == 1);
+    assert!(shown(net.a(), "alice", &uuid)["stalled"].is_null());
+    net.stall();
+    net.a().restart();
+    assert!(shown(net.a(), "alice", &uuid)["stalled"].is_null());
+    net.settle();
+    assert_eq!(states(&mut net, &uuid), ("H.offer".into(), "P.offer".into()));
+}
+
+#[test]
+fn an_older_or_equal_offer_undoes_nothing() {
+    let mut net = pair(6);
+    let uuid = offered(&mut net);
+    let first = shown(net.a(), "alice", &uuid)["record"].clone();
+    bob(&mut net, "revise", &uuid);
+    net.settle();
+    bob(&mut net, "offer", &uuid);
+    net.settle();
+    // H.offer at bob's, revision 2: revision 1 and another revision 2 are ignored.
+    from_alice(&mut net, "offer", &first);
+    let same = resigned(&first, |record| record["revision"] = json!(2), &[("stock", &alices_key(6))]);
+    from_alice(&mut net, "offer", &same);
+    assert_eq!(states(&mut net, &uuid), ("P.offer".into(), "H.offer".into()));
+    let third = resigned(&first, |record| record["revision"] = json!(3), &[("stock", &alices_key(6))]);
+    from_alice(&mut net, "offer", &third);
+    assert_eq!(states(&mut net, &uuid).1, "P.offer");
+    // P.offer at bob's, revision 3: 2 is ignored, another 3 replaces.
+    from_alice(&mut net, "offer", &same);
+    assert_eq!(shown(net.b(), "bob", &uuid)["record"]["revision"], 3);
+    let other = resigned(&third, |record| record["memo"] = json!("other"), &[("stock", &alices_key(6))]);
+    from_alice(&mut net, "offer", &other);
+    assert_eq!(shown(net.b(), "bob", &uuid)["record"]["memo"], "other");
+}
+
+#[test]
+fn a_record_that_breaks_the_guard_has_no_effect() {
+    let mut net = pair(7);
+    let uuid = offered(&mut net);
+    let good = shown(net.a(), "alice", &uuid)["record"].clone();
+    let (alice, eve) = (alices_key(7), UserKey::of("eve"));
+    let stock: &[(&str, &UserKey)] = &[("stock", &alice)];
+    let offers = [
+        resigned(&good, |record| record["version"] = json!(2), stock),
+        resigned(&good, |record| record["extra"] = json!(1), stock),
+        resigned(&good, |record| record["agree"] = Value::Null, stock),
+        resigned(&good, |record| record["revision"] = json!(0), stock),
+        resigned(&good, |record| record["foil"]["cert"]["public"] = eve.public(), stock),
+        resigned(&good, |record| record["foil"]["cert"]["chad"]["cuid"] = json!("bert"), stock),
+        resigned(&good, |record| record["stock"]["cert"]["public"] = eve.public(), &[("stock", &eve)]),
+        resigned(&good, |record| record["memo"] = json!("x"), &[("stock", &eve)]),
+        resigned(&good, |record| record["memo"] = json!("x"), &[]),
+        resigned(&good, |record| record["memo"] = json!("x"), &[("stock", &alice), ("foil", &bobs_key(7))]),
+    ];
+    for (place, offer) in offers.iter().enumerate() {
+        from_alice(&mut net, "offer", offer);
+        assert_eq!(shown(net.b(), "bob", &uuid)["record"], good, "offer {place}");
+        assert!(net.b().log().len() > place, "offer {place} is not logged");
+    }
+    // The same, unbroken, does replace.
+    from_alice(&mut net, "offer", &resigned(&good, |record| record["memo"] = json!("x"), stock));
+    assert_eq!(shown(net.b(), "bob", &uuid)["record"]["memo"], "x");
+}
+
+#[test]
+fn only_the_offer_as_it_was_made_can_be_accepted() {
+    let mut net = pair(8);
+    let uuid = offered(&mut net);
+    let record = shown(net.a(), "alice", &uuid)["record"].clone();
+    let (alice, bob) = (alices_key(8), bobs_key(8));
+    let both: &[(&str, &UserKey)] = &[("stock", &alice), ("foil", &bob)];
+    from_bob(&mut net, "tally/open", &resigned(&record, |record| record["memo"] = json!("x"), both));
+    from_bob(&mut net, "tally/open", &resigned(&record, |_| (), &[("foil", &bob)]));
+    from_bob(&mut net, "tally/open", &resigned(&record, |_| (), &[("stock", &bob), ("foil", &bob)]));
+    let mut lying = resigned(&record, |_| (), both);
+    lying["sign"]["hash"] = json!("5s_dUoqy2tclzeXxMuYD16IzFgQ4xHlKMMO4RQM1uXo");
+    from_bob(&mut net, "tally/open", &lying);
+    assert_eq!(states(&mut net, &uuid).0, "H.offer");
+    assert!(net.a().sent().is_empty());
+    from_bob(&mut net, "tally/open", &resigned(&record, |_| (), both));
+    let seen = shown(net.a(), "alice", &uuid);
+    assert_eq!(
+        (&seen["state"], &seen["conf"], &seen["settings"]),
+        (&json!("open"), &json!(0), &json!({ "stock": {}, "foil": {} }))
+    );
+    assert_eq!(net.a().sent()[0].object(), json!({ "cmd": "ack", "tally": uuid, "index": 0, "hash": seen["hash"] }));
+}
+
+#[test]
+fn the_acceptor_is_confirmed_by_the_right_hash_alone() {
+    let mut net = pair(9);
+    let uuid = offered(&mut net);
+    bob(&mut net, "accept", &uuid);
+    let open = net.b().take_sent().remove(0);
+    net.b().report(&open, Fate::HandedOver).unwrap();
+    let hash = shown(net.b(), "bob", &uuid)["hash"].clone();
+    let ack =
+        |hash: &Value, index: u64, word: &str| json!({ word: "ack", "tally": uuid, "index": index, "hash": hash });
+    let deliver = |net: &mut Net, object: Value| {
+        let envelope = Envelope::new(&net.sites[0].chad("alice"), &net.sites[1].chad("bob"), "chit/chain", &object);
+        net.b().deliver(&envelope).unwrap();
+        shown(net.b(), "bob", &uuid)["conf"].clone()
+    };
+    assert!(deliver(&mut net, ack(&json!("other"), 0, "cmd")).is_null());
+    assert!(deliver(&mut net, ack(&hash, 1, "cmd")).is_null());
+    assert_eq!(deliver(&mut net, ack(&hash, 0, "sub")), 0);
+    assert!(net.b().timers().iter().all(|(key, _)| !key.starts_with("open")));
+    // A withdrawal that comes after that is too late.
+    from_alice(&mut net, "void", &json!({ "uuid": uuid }));
+    assert_eq!(states(&mut net, &uuid).1, "open");
+}
+
+#[test]
+fn a_void_tally_answers_an_acceptance_once_for_each_message() {
+    let mut net = pair(10);
+    let uuid = offered(&mut net);
+    let record = shown(net.a(), "alice", &uuid)["record"].clone();
+    alice(&mut net, "withdraw", &uuid);
+    net.settle();
+    let open = resigned(&record, |_| (), &[("stock", &alices_key(10)), ("foil", &bobs_key(10))]);
+    for _ in 0..2 {
+        from_bob(&mut net, "tally/open", &open);
+        assert_eq!(net.a().sent().len(), 1);
+        assert_eq!(net.a().take_sent()[0].verb(), "tally/void");
+    }
+    let unsigned = resigned(&record, |_| (), &[("foil", &bobs_key(10))]);
+    from_bob(&mut net, "tally/open", &unsigned);
+    assert!(net.a().sent().is_empty());
+    assert_eq!(states(&mut net, &uuid).0, "void");
+    let until = net.a().relations().iter().find(|relation| relation.subject == uuid).unwrap().until.unwrap();
+    assert_eq!(until.0 - net.a().now().0, 30 * 24 * 3_600_000);
+}
+
+#[test]
+fn a_repeated_acceptance_is_acknowledged_and_another_core_raises_the_alarm() {
+    let mut net = pair(11);
+    let uuid = opened(&mut net);
+    let record = shown(net.a(), "alice", &uuid)["record"].clone();
+    from_bob(&mut net, "tally/open", &record);
+    assert_eq!(net.a().take_sent()[0].verb(), "chit/chain");
+    net.a().take_notices();
+    let other =
+        resigned(&record, |record| record["memo"] = json!("x"), &[("stock", &alices_key(11)), ("foil", &bobs_key(11))]);
+    from_bob(&mut net, "tally/open", &other);
+    assert_eq!(reasons(net.a(), "alice"), ["conflict"]);
+    assert_eq!(net.a().log().last().unwrap().level, 1);
+    assert_eq!(shown(net.a(), "alice", &uuid)["record"], record);
+    assert!(net.a().sent().is_empty());
+}
+
+#[test]
+fn a_tally_lost_by_one_side_is_given_back_by_the_other() {
+    let mut net = pair(12);
+    let uuid = introduced(&mut net);
+    let backup = net.b().backup();
+    alice(&mut net, "offer", &uuid);
+    net.settle();
+    bob(&mut net, "accept", &uuid);
+    net.settle();
+    net.b().restore(&backup);
+    net.b().restart();
+    net.b().command("settings", json!({ "recovery": "off" })).unwrap();
+    assert_eq!(alice(&mut net, "resend", &uuid)["state"], "open.open");
+    net.settle();
+    assert_eq!(states(&mut net, &uuid), ("open".into(), "none".into()));
+    net.b().command("settings", json!({ "recovery": "on" })).unwrap();
+    net.b().take_notices();
+    alice(&mut net, "resend", &uuid);
+    net.settle();
+    assert!(agreed(&mut net, &uuid));
+    assert_eq!(reasons(net.b(), "bob"), ["recovered"]);
+    // What our own user has not signed is nobody's to give back.
+    let record = shown(net.a(), "alice", &uuid)["record"].clone();
+    let forged = resigned(
+        &record,
+        |record| record["uuid"] = json!("9b8f6c1e-5d0a-4f1e-8c27-2f3d1a7b6c55"),
+        &[("stock", &alices_key(12)), ("foil", &alices_key(12))],
+    );
+    from_alice(&mut net, "open", &forged);
+    assert_eq!(states(&mut net, "9b8f6c1e-5d0a-4f1e-8c27-2f3d1a7b6c55").1, "none");
+}
+
+#[test]
+fn nobody_but_the_partner_can_speak_about_a_tally() {
+    let mut net = pair(13);
+    let uuid = offered(&mut net);
+    let eve = tallyho_plugin::testkit::Site::new(5).user("eve").chad("eve");
+    // Let in by the host for another reason, to be sure that the handler looks too.
+    let ticket = json!({ "token": "0123456789abcdef0123456789abcdef", "chad": eve });
+    net.a().command("ticket.use", json!({ "ticket": ticket, "user": "alice" })).unwrap();
+    let open = shown(net.b(), "bob", &uuid)["record"].clone();
+    for (verb, object) in [("tally/offer", &open), ("tally/open", &open)] {
+        let envelope = Envelope::new(&eve, &net.a().chad("alice"), verb, object);
+        net.a().deliver(&envelope).unwrap();
+    }
+    let void = Envelope::new(&eve, &net.a().chad("alice"), "tally/void", &json!({ "uuid": uuid }));
+    assert!(net.a().deliver(&void).is_err());
+    assert_eq!(states(&mut net, &uuid).0, "H.offer");
+}
+
+#[test]
+fn an_acceptance_that_nobody_confirms_stalls_after_a_hundred_copies() {
+    let mut net = pair(14);
+    let uuid = offered(&mut net);
+    bob(&mut net, "accept", &uuid);
+    let mut copies = 0;
+    for _ in 0..300 {
+        for sent in net.b().take_sent() {
+            copies += 1;
+            net.b().report(&sent, Fate::HandedOver).unwrap();
+        }
+        let Some(next) = net.sites[1].timers().into_iter().find(|(key, _)| key.starts_with("open")) else { break };
+        net.b().set(next.1);
+        net.b().fire_timers();
+    }
+    assert_eq!(copies, 100);
+    let seen = shown(net.b(), "bob", &uuid);
+    assert!(seen["stalled"].as_str().unwrap().contains("100 copies"), "{seen}");
+    assert_eq!(bob(&mut net, "resend", &uuid)["state"], "open.open");
+    net.settle();
+    assert!(agreed(&mut net, &uuid));
+}
+
+#[test]
+fn a_tally_is_named_by_the_beginning_of_its_uuid() {
+    let mut net = pair(15);
+    let uuid = offered(&mut net);
+    assert_eq!(net.b().command("show", json!({ "uuid": &uuid[..6] })).unwrap()["uuid"], uuid);
+    assert_eq!(net.b().command("show", json!({ "uuid": "zz" })).unwrap_err().code, "no-such-tally");
+    for _ in 0..40 {
+        net.a().command("ticket.new", json!({ "user": "alice" })).unwrap();
+    }
+    let digits = "0123456789abcdef".chars().map(|digit| net.a().command("show", json!({ "uuid": digit.to_string() })));
+    assert!(digits.filter_map(Result::err).any(|fault| fault.code == "ambiguous"));
+    let summary = net.a().command("show", json!({ "uuid": uuid })).unwrap();
+    assert_eq!(
+        (&summary["net"], &summary["net_p"], &summary["chain"]),
+        (&json!(0), &json!(0), &json!({ "conf": null, "end": 0 }))
+    );
+}
+
+#[test]
+fn closing_says_what_is_missing_for_it() {
+    let mut net = pair(16);
+    let uuid = opened(&mut net);
+    let fault = refused(&mut net, "close", &uuid);
+    assert!(fault.code == "no-settings" && fault.text.contains("no handler for settings is loaded"), "{fault}");
+}
+
+#[test]
+fn what_waits_for_open_or_confirmed_is_told_by_the_half_it_acted_on() {
+    let mut net = house(17);
+    let uuid = opened(&mut net);
+    for holder in ["alice", "bob"] {
+        let state = net.a().command("state", json!({ "half": format!("{holder}/{uuid}") })).unwrap();
+        let words = state["wait"].as_array().unwrap();
+        assert!(words.contains(&json!("open")) && words.contains(&json!("confirmed")), "{state}");
+    }
+    let fault = net.a().command("state", json!({ "half": uuid })).unwrap_err();
+    assert_eq!(fault.code, "whose");
+    let manifest = tallyho_tally::Tally::manifest();
+    for name in ["offer", "accept", "resend", "edit"] {
+        let wait = manifest.commands.iter().find(|spec| spec.name == name).unwrap().wait.clone().unwrap();
+        assert!(manifest.commands.iter().any(|spec| spec.name == wait.command));
+    }
+}
+
+#[test]
+fn the_checks_of_a_message_are_named_beforehand() {
+    let mut net = pair(18);
+    let uuid = offered(&mut net);
+    let object = shown(net.a(), "alice", &uuid)["record"].clone();
+    let offer = tallyho_plugin::Event::Message(tallyho_plugin::Message {
+        target: "tally".into(),
+        action: "offer".into(),
+        to: net.b().chad("bob"),
+        from: net.a().chad("alice"),
+        tally: None,
+        ticket: None,
+        restricted: false,
+        attempt: None,
+        body: tallyho_plugin::context::to_cbor(&object).unwrap(),
+    });
+    let checks = tallyho_tally::Tally.prepare(&offer);
+    assert_eq!(checks.len(), 1);
+    assert!(tallyho_plugin::record::signing::verify(&checks[0]));
+}
