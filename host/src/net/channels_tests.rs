@@ -60,7 +60,8 @@ fn the_total_is_bounded_whatever_the_addresses() {
 
 #[test]
 fn one_that_finds_no_place_leaves_no_trace() {
-    let channels = Channels::new(Bounds { connections: 4, per_address: 0, half_open: 3, idle_ms: IDLE_MS, ..Bounds::default() });
+    let channels =
+        Channels::new(Bounds { connections: 4, per_address: 0, half_open: 3, idle_ms: IDLE_MS, ..Bounds::default() });
     for last in 1..=9 {
         assert_eq!(channels.place(address(last)).unwrap_err(), Crowded::Address);
     }

@@ -104,9 +104,7 @@ impl World {
             Ok(_) => "done".to_owned(),
             Err(fault) => format!("{:?}: {fault}", fault.kind),
         };
-        if !matches!(name, "show" | "list") {
-            self.tell(format!("site {site}: {plugin} {name} {argument}: {brief}"));
-        }
+        self.tell(format!("site {site}: {plugin} {name} {argument}: {brief}"));
         result.map(|answer| ciborium::from_reader(answer.as_slice()).expect("an answer is CBOR"))
     }
 
@@ -191,7 +189,9 @@ impl World {
                 }
             }
         }
-        panic!("it never comes to rest");
+        let due = |running: &super::site::Running| (running.core.next_timer(), running.courier.next(), running.refused);
+        let due: Vec<_> = self.sites.iter().map(|site| site.running.as_ref().map(due)).collect();
+        panic!("it never comes to rest: at {} the sites wait for timer, outbox, store at {due:?}", self.now.0);
     }
 
     /// Starts a site that is down. `fail`: its store's n-th operation fails.
@@ -245,7 +245,11 @@ impl World {
     pub fn cut(&mut self, one: usize, other: usize, cut: bool) {
         self.tell(format!("the wire between {one} and {other} is {}", if cut { "CUT" } else { "mended" }));
         let pair = (one.min(other), one.max(other));
-        if cut { self.cut.insert(pair) } else { self.cut.remove(&pair) };
+        if cut {
+            self.cut.insert(pair)
+        } else {
+            self.cut.remove(&pair)
+        };
         let over: Vec<usize> =
             self.lines.iter().filter(|(_, line)| line.joins(one, other)).map(|(name, _)| *name).collect();
         for line in over {
@@ -407,7 +411,8 @@ impl World {
                 let (bytes, ticket) = (bytes.clone(), call.row.message.ticket.is_some());
                 let from_agent = self.sites[from].agent().clone();
                 let now = self.now;
-                let admitted = self.sites[to].running.as_ref().map(|running| running.relations.admits(&from_agent, now));
+                let admitted =
+                    self.sites[to].running.as_ref().map(|running| running.relations.admits(&from_agent, now));
                 if ticket {
                     self.stage(name, Stage::Judged);
                     receive::arrived(&mut self.sites[to], &from_agent, &bytes, false, Some(name), now);
