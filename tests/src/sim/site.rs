@@ -44,6 +44,8 @@ pub struct Plan {
 }
 
 /// Something for the ledger of a site to do.
+// Nearly all are inputs.
+#[allow(clippy::large_enum_variant)]
 pub enum Job {
     /// An input, and the call that waits for what comes of it.
     Input(Input, Option<usize>),

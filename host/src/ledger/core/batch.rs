@@ -91,10 +91,10 @@ impl Batch<'_> {
         if let Some(error) = broken {
             return Err(error);
         }
-        if result.is_ok() {
-            if let Some(fault) = along(&mut buffer)? {
-                result = Err(fault);
-            }
+        if result.is_ok()
+            && let Some(fault) = along(&mut buffer)?
+        {
+            result = Err(fault);
         }
         if result.is_ok() {
             buffer.keep()?;

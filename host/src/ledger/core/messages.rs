@@ -18,10 +18,10 @@ use tallyho_plugin::{Event, Fate, Fault, FaultKind, Message};
 impl Batch<'_> {
     pub(super) fn peer(&mut self, inbound: &Inbound, checked: &Checked) -> Result<Outcome, StoreError> {
         let agent = &inbound.message.from.agent;
-        if let Some(mid) = inbound.mid {
-            if self.windows.verdict(&mut *self.transaction, agent, mid)? == Verdict::Again {
-                return Ok(Outcome::Done(Vec::new()));
-            }
+        if let Some(mid) = inbound.mid
+            && self.windows.verdict(&mut *self.transaction, agent, mid)? == Verdict::Again
+        {
+            return Ok(Outcome::Done(Vec::new()));
         }
         let outcome = self.routed(&inbound.message, inbound.ticket.as_ref(), checked)?;
         match (inbound.mid, &outcome) {

@@ -103,10 +103,10 @@ impl Peer {
 
     /// Somebody sends to a peer whose rows in memory have all been given up: it is called once more.
     pub fn revive(&mut self, now: Timestamp) {
-        if self.rows.values().all(|waiting| waiting.next.is_none()) {
-            if let Some(first) = self.rows.values_mut().next() {
-                (first.attempts, first.next) = (0, Some(now));
-            }
+        if self.rows.values().all(|waiting| waiting.next.is_none())
+            && let Some(first) = self.rows.values_mut().next()
+        {
+            (first.attempts, first.next) = (0, Some(now));
         }
     }
 
@@ -148,10 +148,10 @@ impl Peer {
             self.give_up(agent, mid, "its time is over", orders);
         }
         // A message that a dial has goes before all others.
-        if self.dialling.is_none_or(|dialling| dialling.ticket) {
-            if let Some((channel, receipts)) = self.channel() {
-                self.hand_out(channel, receipts, now, orders);
-            }
+        if self.dialling.is_none_or(|dialling| dialling.ticket)
+            && let Some((channel, receipts)) = self.channel()
+        {
+            self.hand_out(channel, receipts, now, orders);
         }
         if self.dialling.is_none() {
             self.dial(now, orders);
