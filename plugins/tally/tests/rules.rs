@@ -170,6 +170,85 @@ fn an_older_or_equal_offer_undoes_nothing() {
 }
 
 #[test]
+fn a_late_copy_of_an_offer_turned_down_revives_nothing() {
+    for (act, user) in [("refuse", 1), ("withdraw", 0)] {
+        let mut net = pair(30);
+        let uuid = offered(&mut net);
+        let first = shown(net.a(), "alice", &uuid)["record"].clone();
+        if user == 1 {
+            bob(&mut net, act, &uuid)
+        } else {
+            alice(&mut net, act, &uuid)
+        };
+        net.settle();
+        net.b().take_notices();
+        from_alice(&mut net, "offer", &first);
+        assert_eq!(states(&mut net, &uuid), ("void".into(), "void".into()), "{act}");
+        assert!(reasons(net.b(), "bob").is_empty());
+        // Whoever repeats it has not heard of that.
+        assert_eq!(net.b().take_sent().iter().map(|sent| sent.verb()).collect::<Vec<_>>(), ["tally/void"]);
+        // Another proposal is none: the same revision with other content, or a higher one.
+        let other = resigned(&first, |record| record["memo"] = json!("other"), &[("stock", &alices_key(30))]);
+        from_alice(&mut net, "offer", &other);
+        assert_eq!(states(&mut net, &uuid).1, "P.offer");
+    }
+}
+
+#[test]
+fn a_copy_of_an_earlier_round_does_not_revive_a_tally_either() {
+    let mut net = pair(31);
+    let uuid = offered(&mut net);
+    let first = shown(net.a(), "alice", &uuid)["record"].clone();
+    bob(&mut net, "revise", &uuid);
+    net.settle();
+    bob(&mut net, "offer", &uuid);
+    net.settle();
+    alice(&mut net, "refuse", &uuid);
+    net.settle();
+    assert_eq!(states(&mut net, &uuid), ("void".into(), "void".into()));
+    from_alice(&mut net, "offer", &first);
+    assert_eq!(states(&mut net, &uuid).1, "void");
+    assert!(net.b().sent().is_empty());
+}
+
+#[test]
+fn a_refusal_that_got_lost_is_told_again_when_the_offer_is_repeated() {
+    let mut net = pair(33);
+    let uuid = offered(&mut net);
+    bob(&mut net, "refuse", &uuid);
+    let lost = net.b().take_sent().remove(0);
+    net.b().report(&lost, Fate::HandedOver).unwrap();
+    assert_eq!(states(&mut net, &uuid), ("H.offer".into(), "void".into()));
+    alice(&mut net, "resend", &uuid);
+    net.settle();
+    assert_eq!(states(&mut net, &uuid), ("void".into(), "void".into()));
+}
+
+#[test]
+fn a_partner_that_repeats_that_it_revises_is_told_of_once() {
+    let mut net = pair(32);
+    let uuid = offered(&mut net);
+    net.a().take_notices();
+    for _ in 0..3 {
+        from_bob(&mut net, "tally/draft", &json!({ "uuid": uuid }));
+    }
+    assert_eq!(reasons(net.a(), "alice"), ["draft"]);
+    assert_eq!(states(&mut net, &uuid).0, "H.offer");
+    // In the next round it is news again.
+    bob(&mut net, "revise", &uuid);
+    net.settle();
+    bob(&mut net, "offer", &uuid);
+    net.settle();
+    alice(&mut net, "revise", &uuid);
+    net.settle();
+    alice(&mut net, "offer", &uuid);
+    net.settle();
+    net.a().take_notices();
+    from_bob(&mut net, "tally/draft", &json!({ "uuid": uuid }));
+    assert_eq!(reasons(net.a(), "alice"), ["draft"]);
+}
+
+#[test]
 fn a_record_that_breaks_the_guard_has_no_effect() {
     let mut net = pair(7);
     let uuid = offered(&mut net);
