@@ -145,6 +145,23 @@ fn a_stalled_request_is_shown_told_and_raised_again_by_the_user_or_a_restart() {
 }
 
 #[test]
+fn a_restart_raises_everything_that_was_under_way_however_much_it_is() {
+    let mut net = pair(34);
+    let uuids: Vec<String> = (0..230).map(|_| introduced(&mut net)).collect();
+    for uuid in &uuids {
+        alice(&mut net, "offer", uuid);
+    }
+    net.a().take_sent();
+    net.a().restart();
+    assert!(net.a().sent().len() <= 100, "one event does not do all of it");
+    net.a().fire_timers();
+    let raised: std::collections::BTreeSet<String> =
+        net.a().sent().iter().map(|sent| sent.object()["uuid"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(raised, uuids.into_iter().collect());
+    assert_eq!(net.a().fire_timers(), 0);
+}
+
+#[test]
 fn an_older_or_equal_offer_undoes_nothing() {
     let mut net = pair(6);
     let uuid = offered(&mut net);
