@@ -7,8 +7,8 @@
 use super::NodeError;
 use crate::site::home::Home;
 use crate::site::keys::{KeyFolder, KeysError};
-use crate::store::{Store, StoreError};
 use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
 
 /// The site's store, beside its agent key. Both are made where neither is there. `anew`: the operator
 /// says that a store which is missing shall be an empty one.
