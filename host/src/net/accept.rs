@@ -145,7 +145,7 @@ async fn handshake(
             // An agent unknown here gets no further; its K would only cost time.
             let claimed = awaiting.claimed().clone();
             let (kind, body) = packet(stream, reader, net.patience()).await?;
-            if !net.relations().admits(&claimed, net.now()) {
+            if !net.admits(&claimed) {
                 return Err(Refusal::Stranger(claimed));
             }
             fresh(net, kind, &body)?;
@@ -218,6 +218,13 @@ fn public(net: &Net, offered: PublicOffered, address: SocketAddr) -> Result<Answ
 }
 
 impl Net {
+    /// Whether an agent may open a channel (PROTOCOL 1.5). A site that has lost its store knows no relations; so
+    /// that partners can give it back their tallies (T33), those whom its operator has named come in
+    /// too. Whatever they say there is checked as ever.
+    fn admits(&self, agent: &AgentId) -> bool {
+        self.relations().admits(agent, self.now()) || self.addresses().is_named(agent)
+    }
+
     /// What an opening message offers that this host uses too, and the answer that says so.
     fn agree(&self, agent: &AgentId, offered: Extensions) -> (Extensions, Vec<u8>) {
         let own = if self.addresses().is_reference(agent) { Extensions::NONE } else { Extensions::ALL };
