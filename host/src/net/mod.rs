@@ -56,6 +56,9 @@ pub struct NetParts {
     pub clock: Arc<dyn Clock>,
     /// How many connections there may be.
     pub bounds: Bounds,
+    /// Whether others are called and the outbox delivered. Known from the beginning: the ledger speaks
+    /// before [`Net::serve`] is reached, and a call that is dropped is not made again.
+    pub online: bool,
 }
 
 /// Told every notice.
@@ -66,7 +69,6 @@ pub struct Net {
     parts: NetParts,
     this: Weak<Net>,
     ledger: OnceLock<Arc<Ledger>>,
-    online: AtomicBool,
     channels: Arc<Channels>,
     courier: Mutex<Courier>,
     bans: Mutex<Bans>,
@@ -89,7 +91,6 @@ impl Net {
             parts,
             this: Weak::clone(this),
             ledger: OnceLock::new(),
-            online: AtomicBool::new(false),
             courier: Mutex::new(Courier::new(seed)),
             bans: Mutex::new(Bans::new()),
             public: Mutex::default(),
@@ -98,10 +99,8 @@ impl Net {
         })
     }
 
-    /// Begins to serve: takes connections, if there is a listener; calls others and delivers the
-    /// outbox, if `online`.
-    pub fn serve(self: &Arc<Self>, ledger: Arc<Ledger>, listener: Option<TcpListener>, online: bool) {
-        self.online.store(online, Ordering::Relaxed);
+    /// Begins to serve: takes connections, if there is a listener.
+    pub fn serve(self: &Arc<Self>, ledger: Arc<Ledger>, listener: Option<TcpListener>) {
         assert!(self.ledger.set(ledger).is_ok(), "a network serves one ledger");
         if let Some(listener) = listener {
             task::spawn(accept::listen(Arc::clone(self), listener));
@@ -272,7 +271,7 @@ impl Net {
                 }
                 Order::Refill { agent, after } => self.refill(agent, after),
                 // Without network every dial waits for the next start.
-                Order::Dial { .. } if !self.online.load(Ordering::Relaxed) => {}
+                Order::Dial { .. } if !self.parts.online => {}
                 Order::Dial { to, mid, row, attempt } => {
                     let Some(net) = self.this.upgrade() else { return };
                     let (begin, done) = self.dials.clone();

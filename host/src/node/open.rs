@@ -158,6 +158,7 @@ impl Node {
                     public_per_minute: u32::try_from(config.limits.strangers_per_minute).unwrap_or(u32::MAX),
                     openings: bound_of(config.limits.openings_remembered),
                 },
+                online: !options.offline,
             },
             u64::from_le_bytes(random()),
         );
@@ -173,7 +174,7 @@ impl Node {
         let heard = Arc::clone(&watchers);
         net.on_notice(move |notice| heard.tell(notice));
         let ledger = Ledger::start(parts, clock, Arc::new(ToNet::new(&net)))?;
-        net.serve(Arc::clone(&ledger), listener, !options.offline);
+        net.serve(Arc::clone(&ledger), listener);
         Ok(Arc::new(Node {
             home,
             own,
