@@ -4,8 +4,13 @@
 //! hand to an open channel, and is told what became of that. A row leaves the courier when the
 //! ledger says so (receipt, withdrawal) or when its schedule is used up; it is the ledger that
 //! deletes it from the store.
+//!
+//! **Order is not a nicety.** A peer that gives receipts takes an id below one that it has applied for a
+//! repeat (PROTOCOL A.4), and drops it. So towards such a peer no row may ever overtake an older
+//! one: a call carries the oldest row, a new channel begins with the oldest, and rows that stay
+//! behind in the store hold back all newer ones.
 
-use super::limits::{REQUEST_RETRY_MS, REQUEST_TRIES, TICKET_RETRY_MS, TICKET_TRIES};
+use super::limits::{REDIAL_MS, REQUEST_RETRY_MS, REQUEST_TRIES, TICKET_RETRY_MS, TICKET_TRIES};
 use crate::ledger::input::Post;
 use crate::ledger::limits::OUTBOX_WINDOW;
 use crate::ledger::outbox::OutboxRow;
@@ -70,6 +75,8 @@ struct Waiting {
     next: Timestamp,
     /// The channel that has it, or the dial under way ([`DIALLING`]).
     with: Option<ChannelId>,
+    /// Handed over without a receipt: it is sent again only when it comes due, channel or not.
+    handed: bool,
     /// Not one byte of it was ever written to a socket, as far as is known.
     unsent: bool,
 }
@@ -77,13 +84,18 @@ struct Waiting {
 /// In place of a channel's id while a dial has the row.
 const DIALLING: ChannelId = 0;
 
+/// A row whose schedule is used up: nobody is dialled for it, but a channel takes it along.
+const NEVER: Timestamp = Timestamp(i64::MAX);
+
 #[derive(Debug, Default)]
 struct Peer {
     rows: BTreeMap<u64, Waiting>,
     channels: Vec<(ChannelId, bool)>,
     dialling: bool,
-    /// The store has rows beyond those in memory.
+    /// The store has rows beyond those in memory; no newer one is taken before them.
     more: bool,
+    /// They have been asked for.
+    asked: bool,
     last: u64,
 }
 
@@ -100,29 +112,44 @@ impl Courier {
         Courier { peers: HashMap::new(), jitter: seed | 1 }
     }
 
-    /// Rows to deliver. `fresh`: they have just been sent, rather than found in the store at start.
+    /// Rows to deliver. `fresh`: they have just been sent, rather than found in the store at start; of
+    /// those found, a whole window of one peer means that there may be more.
     pub fn post(&mut self, posts: Vec<Post>, fresh: bool, now: Timestamp) -> Vec<Order> {
-        let mut agents = Vec::new();
-        for Post { agent, mid, row } in posts {
-            let peer = self.peers.entry(agent.clone()).or_default();
-            if peer.rows.len() >= OUTBOX_WINDOW || (peer.more && fresh) {
+        let mut found: BTreeMap<AgentId, usize> = BTreeMap::new();
+        for post in posts {
+            *found.entry(post.agent.clone()).or_default() += 1;
+            let peer = self.peers.entry(post.agent.clone()).or_default();
+            if fresh && (peer.more || peer.asked) {
                 peer.more = true;
                 continue;
             }
-            peer.last = peer.last.max(mid);
-            peer.rows.insert(mid, Waiting { row, attempts: 0, next: now, with: None, unsent: fresh });
-            if agents.last() != Some(&agent) {
-                agents.push(agent);
-            }
+            peer.take(post, fresh, now);
         }
-        agents.iter().flat_map(|agent| self.work(agent, now)).collect()
+        let mut orders = Vec::new();
+        for (agent, count) in found {
+            if let Some(peer) = self.peers.get_mut(&agent) {
+                peer.more |= !fresh && count >= OUTBOX_WINDOW;
+            }
+            orders.append(&mut self.work(&agent, now));
+        }
+        orders
     }
 
     /// Rows of a peer read from the store after [`Order::Refill`].
     pub fn refill(&mut self, agent: &AgentId, posts: Vec<Post>, now: Timestamp) -> Vec<Order> {
         let peer = self.peers.entry(agent.clone()).or_default();
-        peer.more = posts.len() >= OUTBOX_WINDOW;
-        self.post(posts, false, now)
+        peer.asked = false;
+        peer.more = false;
+        let orders = self.post(posts, false, now);
+        self.forget(agent);
+        orders
+    }
+
+    /// The store could not be read after [`Order::Refill`]; it is asked again when more rows leave.
+    pub fn not_refilled(&mut self, agent: &AgentId) {
+        if let Some(peer) = self.peers.get_mut(agent) {
+            (peer.more, peer.asked) = (true, false);
+        }
     }
 
     /// These rows are received or withdrawn.
@@ -131,13 +158,9 @@ impl Courier {
         for mid in mids {
             peer.rows.remove(mid);
         }
-        let after = peer.last;
-        if peer.more && peer.rows.len() < OUTBOX_WINDOW / 2 {
-            peer.more = false; // asked for once; the answer says whether there is still more
-            return vec![Order::Refill { agent: agent.clone(), after }];
-        }
+        let orders = peer.refill(agent).into_iter().collect();
         self.forget(agent);
-        Vec::new()
+        orders
     }
 
     /// A channel to this peer is open; `receipts`: they are in force on it.
@@ -152,7 +175,7 @@ impl Courier {
         peer.channels.retain(|(open, _)| *open != channel);
         for waiting in peer.rows.values_mut().filter(|waiting| waiting.with == Some(channel)) {
             waiting.with = None;
-            waiting.next = now.plus(REQUEST_RETRY_MS.0.min(1_000));
+            waiting.next = now.plus(REDIAL_MS);
         }
         let orders = self.work(agent, now);
         self.forget(agent);
@@ -172,11 +195,14 @@ impl Courier {
                 Keep::Withdrawn => {
                     let delay = delay(waiting.row.message.schedule, waiting.attempts, &mut self.jitter);
                     waiting.with = None;
+                    waiting.handed = true;
                     waiting.next = now.plus(delay.unwrap_or(REQUEST_RETRY_MS.1));
                 }
             }
         }
-        vec![Order::Report { agent: agent.clone(), mid, fate: Fate::HandedOver, receipts }]
+        let mut orders = vec![Order::Report { agent: agent.clone(), mid, fate: Fate::HandedOver, receipts }];
+        orders.extend(peer.refill(agent));
+        orders
     }
 
     /// A dial ended with an open channel; a ticket that it `carried` was accepted, another opening
@@ -199,6 +225,8 @@ impl Courier {
                 peer.rows.remove(&mid);
                 orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::Accepted, receipts });
             }
+            // The peer has called meanwhile, and its channel has taken the row along.
+            Some(waiting) if waiting.with != Some(DIALLING) => {}
             Some(waiting) if carried => {
                 waiting.with = Some(channel);
                 orders = self.handed(agent, channel, mid, now);
@@ -225,9 +253,10 @@ impl Courier {
         peer.dialling = false;
         let mut orders = Vec::new();
         let report = |mid, fate| Order::Report { agent: agent.clone(), mid, fate, receipts: false };
-        if let Some(waiting) = peer.rows.get_mut(&mid) {
+        if let Some(waiting) = peer.rows.get_mut(&mid).filter(|waiting| waiting.with == Some(DIALLING)) {
             waiting.unsent &= unsent;
             waiting.with = None;
+            waiting.next = waiting.next.min(now);
             if closed && waiting.row.message.ticket.is_some() {
                 peer.rows.remove(&mid);
                 orders.push(report(mid, Fate::Refused));
@@ -235,11 +264,11 @@ impl Courier {
         }
         // Every row that waited for this dial has had its attempt.
         let mut over = Vec::new();
-        for (mid, waiting) in peer.rows.iter_mut().filter(|(_, waiting)| waiting.with.is_none() && waiting.next <= now)
-        {
+        for (mid, waiting) in peer.rows.iter_mut().filter(|(_, waiting)| waiting.is_due(now)) {
             waiting.attempts += 1;
-            let delay = delay(waiting.row.message.schedule, waiting.attempts, &mut self.jitter);
-            let next = delay.map(|delay| now.plus(delay)).filter(|next| match waiting.row.message.schedule {
+            let schedule = waiting.row.message.schedule;
+            let delay = delay(schedule, waiting.attempts, &mut self.jitter);
+            let next = delay.map(|delay| now.plus(delay)).filter(|next| match schedule {
                 Schedule::Until(end) => *next < end,
                 _ => true,
             });
@@ -251,7 +280,11 @@ impl Courier {
                     }
                 }
                 None => {
-                    over.push(*mid);
+                    // A request stays (PROTOCOL 11.2), and must stay in its place before newer ones.
+                    waiting.next = NEVER;
+                    if schedule != Schedule::Request {
+                        over.push(*mid);
+                    }
                     let (attempts, unsent) = (waiting.attempts, waiting.unsent);
                     orders.push(report(*mid, Fate::Stalled { attempts, unsent, why: why.to_owned() }));
                 }
@@ -260,6 +293,7 @@ impl Courier {
         for mid in over {
             peer.rows.remove(&mid);
         }
+        orders.extend(peer.refill(agent));
         orders.append(&mut self.work(agent, now));
         self.forget(agent);
         orders
@@ -267,16 +301,10 @@ impl Courier {
 
     /// What has come due.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Order> {
-        let due = |peer: &Peer| peer.rows.values().any(|waiting| waiting.with.is_none() && waiting.next <= now);
+        let due = |peer: &Peer| peer.rows.values().any(|waiting| waiting.is_due(now));
         let agents: Vec<AgentId> =
             self.peers.iter().filter(|(_, peer)| due(peer)).map(|(agent, _)| agent.clone()).collect();
         agents.iter().flat_map(|agent| self.work(agent, now)).collect()
-    }
-
-    /// When the next row comes due.
-    pub fn next(&self) -> Option<Timestamp> {
-        let idle = self.peers.values().filter(|peer| !peer.dialling);
-        idle.flat_map(|peer| peer.rows.values()).filter(|row| row.with.is_none()).map(|row| row.next).min()
     }
 
     /// Rows waiting for a peer, as far as they are in memory.
@@ -284,40 +312,96 @@ impl Courier {
         self.peers.get(agent).map_or(0, |peer| peer.rows.len())
     }
 
-    /// Hands due rows of a peer to its channel, in order, or has it dialled.
+    /// Hands rows of a peer to its channel, in order, or has it dialled where one is due.
     fn work(&mut self, agent: &AgentId, now: Timestamp) -> Vec<Order> {
         let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
-        let channel = peer.channels.first().copied();
         let mut orders = Vec::new();
-        for (mid, waiting) in &mut peer.rows {
-            // A ticket always opens a channel of its own, whose answer is the only one there is.
-            let ticket = waiting.row.message.ticket.is_some();
-            if waiting.with.is_some() || (waiting.next > now && (channel.is_none() || ticket || waiting.attempts > 0)) {
-                continue;
-            }
-            let (mid, row, attempt) = (*mid, Arc::clone(&waiting.row), waiting.attempts + 1);
-            match channel {
-                Some((channel, _)) if !ticket => {
+        let channel = peer.channels.first().copied();
+        if let Some((channel, receipts)) = channel {
+            for (mid, waiting) in peer.rows.iter_mut().filter(|(_, waiting)| waiting.row.message.ticket.is_none()) {
+                // What a dial carries goes along, or newer rows would overtake it; the peer applies it once.
+                let free = waiting.with.is_none() || (receipts && waiting.with == Some(DIALLING));
+                if free && (receipts || !waiting.rests(now)) {
                     waiting.with = Some(channel);
-                    orders.push(Order::Send { channel, mid, row, attempt });
+                    let (row, attempt) = (Arc::clone(&waiting.row), waiting.attempts + 1);
+                    orders.push(Order::Send { channel, mid: *mid, row, attempt });
                 }
-                _ if !peer.dialling => {
-                    peer.dialling = true;
-                    waiting.with = Some(DIALLING);
-                    orders.push(Order::Dial { to: row.message.to.clone(), mid, row, attempt });
-                }
-                _ => {}
             }
+        }
+        if !peer.dialling
+            && let Some((mid, waiting)) = peer.to_dial(channel.is_none(), now)
+        {
+            waiting.with = Some(DIALLING);
+            let (row, attempt) = (Arc::clone(&waiting.row), waiting.attempts + 1);
+            orders.push(Order::Dial { to: row.message.to.clone(), mid, row, attempt });
+            peer.dialling = true;
         }
         orders
     }
 
     /// Drops a peer that nothing is known of any more.
     fn forget(&mut self, agent: &AgentId) {
-        let idle = |peer: &Peer| peer.rows.is_empty() && peer.channels.is_empty() && !peer.dialling && !peer.more;
+        let idle = |peer: &Peer| {
+            peer.rows.is_empty() && peer.channels.is_empty() && !peer.dialling && !peer.more && !peer.asked
+        };
         if self.peers.get(agent).is_some_and(idle) {
             self.peers.remove(agent);
         }
+    }
+}
+
+impl Waiting {
+    /// Whether it is time to dial for it.
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.with.is_none() && self.next <= now
+    }
+
+    /// Whether the peer has it already, as far as can be known without receipts, and its next copy is
+    /// not due yet.
+    fn rests(&self, now: Timestamp) -> bool {
+        self.handed && self.next > now
+    }
+}
+
+impl Peer {
+    /// Takes a row into memory, if there is room.
+    fn take(&mut self, post: Post, fresh: bool, now: Timestamp) {
+        if self.rows.len() >= OUTBOX_WINDOW {
+            self.more = true;
+            return;
+        }
+        self.last = self.last.max(post.mid);
+        let waiting = Waiting { row: post.row, attempts: 0, next: now, with: None, handed: false, unsent: fresh };
+        self.rows.entry(post.mid).or_insert(waiting);
+    }
+
+    /// The row that a call carries: a ticket that is due, which has its channel for itself, as its
+    /// answer is the only one there is; otherwise, with `others`, the oldest row, where any is due.
+    fn to_dial(&mut self, others: bool, now: Timestamp) -> Option<(u64, &mut Waiting)> {
+        let is_ticket = |waiting: &Waiting| waiting.row.message.ticket.is_some();
+        let due = |waiting: &Waiting| waiting.is_due(now) && (others || is_ticket(waiting));
+        let first_due =
+            self.rows.iter().find(|(_, waiting)| due(waiting)).map(|(mid, waiting)| (*mid, is_ticket(waiting)))?;
+        let mid = match first_due {
+            (mid, true) => mid,
+            (mid, false) => {
+                let oldest = self
+                    .rows
+                    .iter()
+                    .find(|(_, waiting)| !is_ticket(waiting) && waiting.with.is_none() && !waiting.rests(now));
+                oldest.map_or(mid, |(mid, _)| *mid)
+            }
+        };
+        self.rows.get_mut(&mid).map(|waiting| (mid, waiting))
+    }
+
+    /// Asks for more rows when few are left.
+    fn refill(&mut self, agent: &AgentId) -> Option<Order> {
+        if !self.more || self.asked || self.rows.len() >= OUTBOX_WINDOW / 2 {
+            return None;
+        }
+        (self.more, self.asked) = (false, true);
+        Some(Order::Refill { agent: agent.clone(), after: self.last })
     }
 }
 
@@ -339,3 +423,7 @@ fn delay(schedule: Schedule, n: u32, jitter: &mut u64) -> Option<i64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "courier_tests.rs"]
+mod tests;
