@@ -253,6 +253,15 @@ impl Batch<'_> {
                 self.released.places.extend(place);
                 Ok(Outcome::Done(Vec::new()))
             }
+            Input::Speaks { agent, compat } => {
+                let mut buffer = Buffer::new(&mut *self.transaction);
+                if addresses::found(&mut buffer, agent, *compat)? {
+                    let known = addresses::get(&mut buffer, agent)?.unwrap_or_default();
+                    self.released.places.push((agent.clone(), known));
+                }
+                buffer.keep()?;
+                Ok(Outcome::Done(Vec::new()))
+            }
         }
     }
 
