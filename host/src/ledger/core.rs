@@ -18,7 +18,7 @@ use crate::store::{Store, StoreError, Transaction};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use tallyho_plugin::record::{AgentId, Timestamp};
-use tallyho_plugin::services::Keep;
+use tallyho_plugin::services::{Keep, Schedule};
 use tallyho_plugin::{Command, Delivery, Event, Fate, Fault, FaultKind, Life, Message, Timer};
 
 /// What a core is made of.
@@ -253,6 +253,15 @@ impl Batch<'_> {
                 self.released.places.extend(place);
                 Ok(Outcome::Done(Vec::new()))
             }
+            Input::Speaks { agent, compat } => {
+                let mut buffer = Buffer::new(&mut *self.transaction);
+                if addresses::found(&mut buffer, agent, *compat)? {
+                    let known = addresses::get(&mut buffer, agent)?.unwrap_or_default();
+                    self.released.places.push((agent.clone(), known));
+                }
+                buffer.keep()?;
+                Ok(Outcome::Done(Vec::new()))
+            }
         }
     }
 
@@ -438,6 +447,8 @@ impl Batch<'_> {
         let gone = match fate {
             Fate::Accepted | Fate::Refused => true,
             Fate::HandedOver => !receipts && row.message.keep == Keep::HandedOver,
+            // Given up for good; a request stands (PROTOCOL 11.2).
+            Fate::Stalled { .. } => row.message.schedule != Schedule::Request,
             _ => false,
         };
         if gone {
