@@ -16,8 +16,11 @@ pub mod journal;
 pub mod limits;
 pub mod outbox;
 pub mod queue;
+#[cfg(test)]
+mod room_tests;
 pub mod router;
 pub mod services;
+pub mod sweep;
 pub mod table;
 pub mod thread;
 pub mod timers;

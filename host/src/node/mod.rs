@@ -6,6 +6,7 @@ mod host;
 mod notices;
 mod open;
 mod operator;
+mod sweeping;
 mod views;
 
 pub use open::{Node, NodeError, NodeOptions};
