@@ -42,6 +42,14 @@ struct Waiting {
     closing: Option<&'static str>,
 }
 
+impl Waiting {
+    fn watch(&mut self, waker: &Waker) {
+        if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.waker = Some(waker.clone());
+        }
+    }
+}
+
 /// An open channel; see the module. Its task owns the socket, everybody else has this.
 #[derive(Debug)]
 pub struct Channel {
@@ -150,11 +158,17 @@ impl Channel {
             if waiting.queue.capacity() > 0 {
                 waiting.queue = VecDeque::new(); // thousands of idle channels hold no buffers
             }
-            if !waiting.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-                waiting.waker = Some(waker.clone());
-            }
+            waiting.watch(waker);
         }
         Ok(out)
+    }
+
+    /// Why the channel has to close, if it has to; otherwise `waker` is told when it has, or when there
+    /// is more to send.
+    pub fn closing(&self, waker: &Waker) -> Option<&'static str> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.watch(waker);
+        waiting.closing
     }
 
     /// A frame came.

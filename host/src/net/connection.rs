@@ -104,6 +104,12 @@ impl Connection {
                     Ok(Some(out)) => self.seal(out),
                 }
             }
+            // Where enough is sealed already nothing more is asked for; but to close is not put off.
+            if self.sealed.len() - self.written >= WRITE_AHEAD
+                && let Some(why) = self.channel.closing(context.waker())
+            {
+                return Poll::Ready(why);
+            }
             if self.written == self.sealed.len() {
                 self.sealed = Vec::new();
                 self.written = 0;
@@ -255,3 +261,7 @@ impl Drop for Connection {
         self.net.closed(&self.channel);
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;
