@@ -2,7 +2,7 @@
 
 use super::channel::{Channel, Role};
 use super::courier::ChannelId;
-use super::limits::{DEAD_MS, WRITE_STALL_MS};
+use super::limits::{DEAD_MS, DIALS, WRITE_STALL_MS};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -116,6 +116,21 @@ impl Channels {
         Ok(Place { channels: Arc::clone(self), address, half_open: true })
     }
 
+    /// A place for a connection that this site has dialled and whose handshake is done. Callers, however
+    /// many, cannot keep it out: some places above the bound are for these alone.
+    ///
+    /// # Errors
+    /// [`Crowded::Total`].
+    pub fn place_dialled(self: &Arc<Self>, address: IpAddr) -> Result<Place, Crowded> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.total >= self.bounds.connections.saturating_add(DIALS) {
+            return Err(Crowded::Total);
+        }
+        *counts.by_address.entry(address).or_default() += 1;
+        counts.total += 1;
+        Ok(Place { channels: Arc::clone(self), address, half_open: false })
+    }
+
     /// A name for a channel.
     pub fn name(&self) -> ChannelId {
         self.next.fetch_add(1, Ordering::Relaxed)
@@ -189,5 +204,30 @@ impl Drop for Place {
                 counts.by_address.remove(&self.address);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod place_tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn callers_cannot_keep_this_site_from_calling_others() {
+        let bounds = Bounds { connections: 2, half_open: 1, per_address: 1, ..Bounds::default() };
+        let channels = Channels::new(bounds);
+        let [one, two]: [IpAddr; 2] = [[127, 0, 0, 1].into(), [127, 0, 0, 2].into()];
+        // A caller in its handshake takes the last of those places, and that of its address.
+        let caller = channels.place(one).unwrap();
+        assert_eq!(channels.place(two).unwrap_err(), Crowded::HalfOpen);
+        let dialled = channels.place_dialled(one).unwrap();
+        assert_eq!(channels.place(two).unwrap_err(), Crowded::Total);
+        // All places are taken, and still.
+        let another = channels.place_dialled(two).unwrap();
+        let more: Vec<Place> = (0..DIALS - 1).map(|_| channels.place_dialled(two).unwrap()).collect();
+        assert_eq!(channels.place_dialled(two).unwrap_err(), Crowded::Total);
+        drop((caller, dialled, another, more));
+        assert_eq!(channels.count(), 0);
+        drop(channels.place(one).unwrap());
     }
 }
