@@ -14,6 +14,7 @@ use crate::wire::error::WireError;
 use crate::wire::ext::Extensions;
 use crate::wire::frame::{FrameReader, Kind};
 use crate::wire::handshake::{KnownOffered, Listening, Opening, PublicOffered, TicketOffered, opening_ephemeral};
+use crate::wire::limits::KEY;
 use crate::wire::transport::{KeyOrder, Open};
 use async_std::future::timeout;
 use async_std::net::{TcpListener, TcpStream};
@@ -138,9 +139,13 @@ async fn handshake(
     address: SocketAddr,
 ) -> Result<Answer, Refusal> {
     let (kind, body) = packet(stream, reader, net.patience()).await?;
-    fresh(net, kind, &body)?;
+    let ephemeral = unseen(net, kind, &body)?;
     match Listening::new().receive(net.identity(), kind, &body)? {
-        Opening::Ticket(offered) => ticket(net, offered).await,
+        Opening::Ticket(offered) => {
+            let answer = ticket(net, offered).await?;
+            remember(net, ephemeral)?;
+            Ok(answer)
+        }
         Opening::Claim(awaiting) => {
             // An agent unknown here gets no further; its K would only cost time.
             let claimed = awaiting.claimed().clone();
@@ -148,16 +153,30 @@ async fn handshake(
             if !net.admits(&claimed) {
                 return Err(Refusal::Stranger(claimed));
             }
-            fresh(net, kind, &body)?;
-            known(net, awaiting.receive(net.identity(), kind, &body)?)
+            let ephemeral = unseen(net, kind, &body)?;
+            let offered = awaiting.receive(net.identity(), kind, &body)?;
+            remember(net, ephemeral)?;
+            known(net, offered)
         }
-        Opening::Public(offered) => public(net, offered, address),
+        Opening::Public(offered) => {
+            remember(net, ephemeral)?;
+            public(net, offered, address)
+        }
     }
 }
 
-/// A recorded opening packet can be sent again by anyone who saw it (PROTOCOL A.3).
-fn fresh(net: &Net, kind: Kind, body: &[u8]) -> Result<(), Refusal> {
+/// A recorded opening packet can be sent again by anyone who saw it (PROTOCOL A.3). The key that it
+/// will be known by, where it is a new one.
+fn unseen(net: &Net, kind: Kind, body: &[u8]) -> Result<Option<[u8; KEY]>, Refusal> {
     match opening_ephemeral(kind, body) {
+        Some(ephemeral) if net.remembers(&ephemeral) => Err(Refusal::Replay),
+        ephemeral => Ok(ephemeral),
+    }
+}
+
+/// Only packets that have proven something are remembered: garbage must not push these out.
+fn remember(net: &Net, ephemeral: Option<[u8; KEY]>) -> Result<(), Refusal> {
+    match ephemeral {
         Some(ephemeral) if !net.remember(ephemeral) => Err(Refusal::Replay),
         _ => Ok(()),
     }
@@ -242,3 +261,7 @@ impl Net {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "accept_tests.rs"]
+mod tests;

@@ -192,6 +192,11 @@ impl Net {
         })
     }
 
+    /// Whether an opening packet of this ephemeral key has been accepted before.
+    pub(crate) fn remembers(&self, ephemeral: &[u8; 32]) -> bool {
+        locked(&self.replay).knows(ephemeral)
+    }
+
     /// Remembers the ephemeral key of an opening packet; whether it is new.
     pub(crate) fn remember(&self, ephemeral: [u8; 32]) -> bool {
         locked(&self.replay).remember(ephemeral)
