@@ -13,6 +13,7 @@ use super::journal::{self, Journal};
 use super::limits::NOTICE_SLOTS;
 use super::outbox::{self, OutboxError};
 use super::services::Host;
+use super::sweep::Sweep;
 use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
@@ -113,6 +114,16 @@ impl Core {
     /// The store's.
     pub fn refill(&mut self, agent: &AgentId, after: u64) -> Result<Vec<Post>, StoreError> {
         posts(&mut *self.parts.store.begin()?, agent, after)
+    }
+
+    /// Deletes a few rows of the host's that have run out.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn sweep(&mut self, sweep: &mut Sweep, now: Timestamp) -> Result<(), StoreError> {
+        let ended = sweep.step(self.parts.store.begin()?, self.latest.max(now))?;
+        self.parts.relations.apply(ended);
+        Ok(())
     }
 
     /// Timers due now, as inputs.

@@ -18,8 +18,11 @@ pub mod outbox;
 pub mod queue;
 #[cfg(test)]
 mod robot;
+#[cfg(test)]
+mod room_tests;
 pub mod router;
 pub mod services;
+pub mod sweep;
 pub mod table;
 pub mod thread;
 pub mod timers;

@@ -30,6 +30,10 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// A refusal where there is no such user or the key is kept elsewhere.
     fn sign_user(&self, user: &str, text: &[u8]) -> Result<Vec<u8>, Fault>;
+    /// Whether there is room for more relations.
+    fn has_room(&self) -> bool {
+        true
+    }
     /// A command of the pseudo-plugin `host`; argument and answer are CBOR.
     ///
     /// # Errors
@@ -412,6 +416,12 @@ impl Services for EventServices<'_> {
     fn relate(&mut self, relation: &Relation) -> Result<(), Fault> {
         self.room()?;
         let plugin = self.current().to_owned();
+        // A renewal takes no more room, and an end takes less.
+        if !self.host.has_room()
+            && !relations::is_granted(&mut self.buffer, &plugin, relation).map_err(|error| self.store_failed(error))?
+        {
+            return Err(Fault::host("the site has as many relations as it may have").code("full"));
+        }
         let granted = relations::relate(&mut self.buffer, &plugin, relation).map_err(|error| match error {
             RelationError::Store(error) => self.store_failed(error),
             other => Fault::failed(other.to_string()),

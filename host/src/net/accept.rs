@@ -142,8 +142,9 @@ async fn handshake(
     let ephemeral = unseen(net, kind, &body)?;
     match Listening::new().receive(net.identity(), kind, &body)? {
         Opening::Ticket(offered) => {
+            let answer = ticket(net, offered).await?;
             remember(net, ephemeral)?;
-            ticket(net, offered).await
+            Ok(answer)
         }
         Opening::Claim(awaiting) => {
             // An agent unknown here gets no further; its K would only cost time.
@@ -259,3 +260,7 @@ impl Net {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "accept_tests.rs"]
+mod tests;

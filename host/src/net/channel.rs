@@ -43,6 +43,14 @@ struct Waiting {
     closing: Option<&'static str>,
 }
 
+impl Waiting {
+    fn watch(&mut self, waker: &Waker) {
+        if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.waker = Some(waker.clone());
+        }
+    }
+}
+
 /// An open channel; see the module. Its task owns the socket, everybody else has this.
 #[derive(Debug)]
 pub struct Channel {
@@ -132,9 +140,7 @@ impl Channel {
     /// Has `waker` told of whatever comes next; why the channel has to close, if it has to.
     pub fn watch(&self, waker: &Waker) -> Option<&'static str> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if !waiting.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            waiting.waker = Some(waker.clone());
-        }
+        waiting.watch(waker);
         waiting.closing
     }
 

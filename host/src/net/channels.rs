@@ -2,7 +2,7 @@
 
 use super::channel::{Channel, Role};
 use super::courier::ChannelId;
-use super::limits::{DEAD_MS, WRITE_STALL_MS};
+use super::limits::{DEAD_MS, DIALS, WRITE_STALL_MS};
 use crate::site::bans::Network;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -100,24 +100,11 @@ impl Channels {
     /// # Errors
     /// [`Crowded`].
     pub fn place(self: &Arc<Self>, address: IpAddr) -> Result<Place, Crowded> {
-        self.place_in(address, true)
-    }
-
-    /// A place for a connection to this address that is open already. Strangers' handshakes do not
-    /// crowd it out.
-    ///
-    /// # Errors
-    /// [`Crowded`].
-    pub fn place_dialled(self: &Arc<Self>, address: IpAddr) -> Result<Place, Crowded> {
-        self.place_in(address, false)
-    }
-
-    fn place_in(self: &Arc<Self>, address: IpAddr, half_open: bool) -> Result<Place, Crowded> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.total >= self.bounds.connections {
             return Err(Crowded::Total);
         }
-        if half_open && counts.half_open >= self.bounds.half_open {
+        if counts.half_open >= self.bounds.half_open {
             return Err(Crowded::HalfOpen);
         }
         let network = Network::of(address);
@@ -126,8 +113,24 @@ impl Channels {
         }
         *counts.by_network.entry(network).or_default() += 1;
         counts.total += 1;
-        counts.half_open += usize::from(half_open);
-        Ok(Place { channels: Arc::clone(self), network, half_open })
+        counts.half_open += 1;
+        Ok(Place { channels: Arc::clone(self), network, half_open: true })
+    }
+
+    /// A place for a connection that this site has dialled and whose handshake is done. Callers, however
+    /// many, cannot keep it out: some places above the bound are for these alone.
+    ///
+    /// # Errors
+    /// [`Crowded::Total`].
+    pub fn place_dialled(self: &Arc<Self>, address: IpAddr) -> Result<Place, Crowded> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.total >= self.bounds.connections.saturating_add(DIALS) {
+            return Err(Crowded::Total);
+        }
+        let network = Network::of(address);
+        *counts.by_network.entry(network).or_default() += 1;
+        counts.total += 1;
+        Ok(Place { channels: Arc::clone(self), network, half_open: false })
     }
 
     /// A name for a channel.

@@ -148,3 +148,22 @@ fn strangers_handshakes_do_not_crowd_out_a_channel_that_this_site_has_dialled() 
     assert_eq!(channels.place(ip("192.0.2.2")).unwrap_err(), Crowded::HalfOpen);
     assert!(channels.place_dialled(ip("192.0.2.3")).is_ok());
 }
+
+#[test]
+fn callers_cannot_keep_this_site_from_calling_others() {
+    let bounds = Bounds { connections: 2, half_open: 1, per_address: 1, ..Bounds::default() };
+    let channels = Channels::new(bounds);
+    let [one, two]: [IpAddr; 2] = [[127, 0, 0, 1].into(), [127, 0, 0, 2].into()];
+    // A caller in its handshake takes the last of those places, and that of its address.
+    let caller = channels.place(one).unwrap();
+    assert_eq!(channels.place(two).unwrap_err(), Crowded::HalfOpen);
+    let dialled = channels.place_dialled(one).unwrap();
+    assert_eq!(channels.place(two).unwrap_err(), Crowded::Total);
+    // All places are taken, and still.
+    let another = channels.place_dialled(two).unwrap();
+    let more: Vec<Place> = (0..DIALS - 1).map(|_| channels.place_dialled(two).unwrap()).collect();
+    assert_eq!(channels.place_dialled(two).unwrap_err(), Crowded::Total);
+    drop((caller, dialled, another, more));
+    assert_eq!(channels.count(), 0);
+    drop(channels.place(one).unwrap());
+}

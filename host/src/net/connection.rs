@@ -300,3 +300,7 @@ impl Drop for Connection {
         self.net.closed(&self.channel);
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

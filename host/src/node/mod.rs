@@ -6,6 +6,7 @@ pub mod host;
 mod notices;
 mod open;
 mod operator;
+mod sweeping;
 mod views;
 
 pub use open::{Node, NodeError, NodeOptions};

@@ -3,6 +3,7 @@
 use super::founding::found;
 use super::host::SiteHost;
 use super::notices::Watchers;
+use super::sweeping::{PAUSE, sweep};
 use super::{SystemClock, views};
 use crate::control::Operator;
 use crate::control::server::Server;
@@ -162,7 +163,7 @@ impl Node {
             },
             u64::from_le_bytes(random()),
         );
-        let host = SiteHost { keys: Arc::clone(&keys), endpoint: place };
+        let host = SiteHost { keys: Arc::clone(&keys), endpoint: place, relations: Arc::clone(&relations) };
         let parts = Parts {
             store: Box::new(store),
             table: Arc::new(ArcSwap::from_pointee(table)),
@@ -173,7 +174,8 @@ impl Node {
         let watchers = Arc::new(Watchers::default());
         let heard = Arc::clone(&watchers);
         net.on_notice(move |notice| heard.tell(notice));
-        let ledger = Ledger::start(parts, clock, Arc::new(ToNet::new(&net)))?;
+        let ledger = Ledger::start(parts, clock.clone(), Arc::new(ToNet::new(&net)))?;
+        task::spawn(sweep(Arc::downgrade(&ledger), clock, PAUSE));
         net.serve(Arc::clone(&ledger), listener);
         Ok(Arc::new(Node {
             home,
