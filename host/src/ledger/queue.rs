@@ -120,7 +120,7 @@ impl Queue {
     pub fn take(&self, most: usize, patience: Option<Duration>) -> Option<Vec<Item>> {
         let mut inner = self.lock();
         let empty = |inner: &mut Inner| inner.urgent.is_empty() && inner.waiting.is_empty() && !inner.closed;
-        inner.idle = empty(&mut inner);
+        inner.idle = true;
         inner = match patience {
             None => self.filled.wait_while(inner, empty).unwrap_or_else(PoisonError::into_inner),
             Some(patience) => {
