@@ -136,7 +136,7 @@ impl Queue {
     /// closed and empty.
     pub fn take(&self, most: usize, patience: Option<Duration>) -> Option<Vec<Item>> {
         let mut inner = self.lock();
-        inner.idle = inner.is_empty();
+        inner.idle = true;
         inner = match patience {
             None => self.filled.wait_while(inner, |inner| inner.is_empty()).unwrap_or_else(PoisonError::into_inner),
             Some(patience) => {
