@@ -4,4 +4,5 @@ pub mod batches;
 pub mod flows;
 pub mod plugins;
 pub mod services;
+pub mod sim;
 pub mod site;
