@@ -45,7 +45,14 @@ fn cargo(verb: &[&str], package: &str, rustc_arguments: &[&str]) -> Result<PathB
 /// What cargo says of the package's targets.
 fn artifacts(verb: &[&str], package: &str, rustc_arguments: &[&str]) -> Result<Vec<Value>, String> {
     let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(program)
+    let mut command = Command::new(program);
+    // What cargo tells a test about its own package is not for the packages built here: ring's build script
+    // looks at it, so ring and all that needs it would be built again, and then again by the person's next build.
+    let own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    env::vars_os()
+        .filter(|(name, _)| name.to_str().is_some_and(own))
+        .for_each(|(name, _)| drop(command.env_remove(name)));
+    let output = command
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .args(verb)
         .args(["--quiet", "--offline", "--message-format=json-render-diagnostics", "--package", package])
