@@ -1,28 +1,62 @@
-//! Libraries for tests to load, built when first asked for, and bad ones made from good.
+//! Libraries for tests to load, and bad ones made from good.
 
 use serde_json::Value;
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
-/// Builds a package's library with the profile that this program was built with, and gives its path.
-/// Does nothing where it is up to date; needs no network. Cargo makes those who ask at once wait.
+/// A package's library as `cargo build --workspace` leaves it beside this program, with this program's
+/// profile; built now where it is missing or older than its sources. Needs no network.
+///
+/// A build of the package alone (`--package`) would choose other features of its dependencies than the
+/// workspace's build does, compile them all again, and put its file in the place of the other's under
+/// tests that run.
 ///
 /// # Panics
 /// When it does not build.
 pub fn build_library(package: &str) -> PathBuf {
-    cargo(&["build"], package, &[]).unwrap_or_else(|errors| panic!("{package} does not build:\n{errors}"))
+    let name = package.replace('-', "_");
+    built(&format!("{}{name}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX))
 }
 
-/// Builds a package's program likewise.
+/// A package's program likewise.
 ///
 /// # Panics
 /// When it does not build.
 pub fn build_program(package: &str) -> PathBuf {
-    let built = artifacts(&["build"], package, &[]);
-    let messages = built.unwrap_or_else(|errors| panic!("{package} does not build:\n{errors}"));
-    let program = messages.iter().find_map(|message| message["executable"].as_str().map(PathBuf::from));
-    program.expect("a package with a binary gives a program")
+    built(&format!("{package}{}", env::consts::EXE_SUFFIX))
+}
+
+fn built(file: &str) -> PathBuf {
+    let mut folder = env::current_exe().expect("a program knows its file");
+    folder.pop();
+    if folder.ends_with("deps") {
+        folder.pop();
+    }
+    let path = folder.join(file);
+    if !is_current(&path) {
+        let profile = (!cfg!(debug_assertions)).then_some("--release");
+        let output = cargo_command(&["build", "--workspace"]).args(profile).output().expect("cargo can be run");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "`cargo build --workspace` fails, see tests/run:\n{errors}");
+        assert!(path.exists(), "`cargo build --workspace` leaves no {}; run the tests by tests/run", path.display());
+    }
+    path
+}
+
+/// Whether a built file is younger than all its sources, which cargo lists in a file beside it.
+fn is_current(path: &Path) -> bool {
+    let time = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let Ok(list) = fs::read_to_string(path.with_extension("d")) else { return false };
+    let built = time(path);
+    let mut sources = list.lines().filter_map(|line| line.split_once(": ")).flat_map(|(_, sources)| {
+        // Blanks inside of names are escaped.
+        let sources = sources.replace("\\ ", "\0");
+        sources.split(' ').map(|source| source.replace('\0', " ")).collect::<Vec<_>>()
+    });
+    path.exists() && sources.all(|source| time(Path::new(&source)) <= built)
 }
 
 /// [`build_library`] with more arguments for `rustc`, for that package alone.
@@ -34,28 +68,8 @@ pub fn build_library_with(package: &str, rustc_arguments: &[&str]) -> Result<Pat
 }
 
 fn cargo(verb: &[&str], package: &str, rustc_arguments: &[&str]) -> Result<PathBuf, String> {
-    artifacts(verb, package, rustc_arguments)?
-        .iter()
-        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
-        .filter_map(|file| file.as_str().map(PathBuf::from))
-        .find(|file| file.extension().is_some_and(|extension| extension == env::consts::DLL_EXTENSION))
-        .ok_or_else(|| format!("{package} gives no library; its crate-type has to name cdylib"))
-}
-
-/// What cargo says of the package's targets.
-fn artifacts(verb: &[&str], package: &str, rustc_arguments: &[&str]) -> Result<Vec<Value>, String> {
-    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(program);
-    // What cargo tells a test about its own package is not for the packages built here: ring's build script
-    // looks at it, so ring and all that needs it would be built again, and then again by the person's next build.
-    let own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
-    env::vars_os()
-        .filter(|(name, _)| name.to_str().is_some_and(own))
-        .for_each(|(name, _)| drop(command.env_remove(name)));
-    let output = command
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-        .args(verb)
-        .args(["--quiet", "--offline", "--message-format=json-render-diagnostics", "--package", package])
+    let output = cargo_command(verb)
+        .args(["--message-format=json-render-diagnostics", "--package", package])
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .args((!rustc_arguments.is_empty()).then_some("--"))
         .args(rustc_arguments)
@@ -65,12 +79,21 @@ fn artifacts(verb: &[&str], package: &str, rustc_arguments: &[&str]) -> Result<V
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
     let name = package.replace('-', "_");
-    let messages = String::from_utf8_lossy(&output.stdout)
+    String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == name.as_str())
-        .collect();
-    Ok(messages)
+        .flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default())
+        .filter_map(|file| file.as_str().map(PathBuf::from))
+        .find(|file| file.extension().is_some_and(|extension| extension == env::consts::DLL_EXTENSION))
+        .ok_or_else(|| format!("{package} gives no library; its crate-type has to name cdylib"))
+}
+
+fn cargo_command(verb: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    command.args(verb).args(["--quiet", "--offline"]);
+    command
 }
 
 /// Replaces the text that `place` begins with, padded with spaces to `room`.

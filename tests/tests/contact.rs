@@ -106,3 +106,26 @@ fn a_site_that_was_ended_by_its_operator_goes_on_where_it_was() {
     foil.command(&["tally", "accept", &uuid]);
     both_open(&stock, "alice", &foil, "bob", &uuid);
 }
+
+#[test]
+fn a_site_that_lost_its_store_says_so_and_gets_its_tally_back_from_a_partner_that_it_names() {
+    let (stock, mut foil) = two();
+    let uuid = offered(&stock, "alice", &foil, "bob");
+    foil.command(&["tally", "accept", &uuid, "--wait", "confirmed"]);
+    foil.kill();
+    for file in ["site.db", "site.db-wal", "site.db-shm"] {
+        let _ = std::fs::remove_file(foil.home().join(file));
+    }
+    assert!(!foil.try_start());
+    let told = foil.attempt(&["tally", "list"]);
+    assert!(told.code == Some(1) && told.errors.contains("site.db is missing"), "{told:?}");
+    foil.command(&["init"]);
+    foil.start();
+    // The key is still there, and the account takes it.
+    foil.command(&["user", "add", "bob"]);
+    let agent = stock.command(&["status"])["agent"].as_str().expect("a site has an agent").to_owned();
+    let port = stock.port().to_string();
+    foil.command(&["peer", "set", &agent, "--host", "127.0.0.1", "--port", &port]);
+    stock.command(&["tally", "resend", &uuid]);
+    both_open(&stock, "alice", &foil, "bob", &uuid);
+}

@@ -3,7 +3,7 @@
 use super::buffer::Buffer;
 use super::inbound::{Verdict, Windows};
 use super::input::{Inbound, Input, Outcome, Post, Released};
-use super::journal::{self, Entry, Journal};
+use super::journal::{self, Journal, NewEntry};
 use super::limits::{NOTICE_SLOTS, QUARANTINE_SLOTS, TIMER_RETRY_MS};
 use super::outbox::{self, OutboxError};
 use super::router;
@@ -18,7 +18,7 @@ use crate::store::{Store, StoreError, Transaction};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use tallyho_plugin::record::{AgentId, Timestamp};
-use tallyho_plugin::services::Keep;
+use tallyho_plugin::services::{Keep, Schedule};
 use tallyho_plugin::{Command, Delivery, Event, Fate, Fault, FaultKind, Life, Message, Timer};
 
 /// What a core is made of.
@@ -253,6 +253,15 @@ impl Batch<'_> {
                 self.released.places.extend(place);
                 Ok(Outcome::Done(Vec::new()))
             }
+            Input::Speaks { agent, compat } => {
+                let mut buffer = Buffer::new(&mut *self.transaction);
+                if addresses::found(&mut buffer, agent, *compat)? {
+                    let known = addresses::get(&mut buffer, agent)?.unwrap_or_default();
+                    self.released.places.push((agent.clone(), known));
+                }
+                buffer.keep()?;
+                Ok(Outcome::Done(Vec::new()))
+            }
         }
     }
 
@@ -299,14 +308,14 @@ impl Batch<'_> {
         if let Some(fault) = fault.filter(|fault| fault.kind == FaultKind::Failed) {
             log::error!(target: "tallyho::plugin", "{plugin}: {} failed and had no effect: {fault}", what(event));
         }
-        let entry = Entry {
+        let entry = NewEntry {
             number: 0,
             at: self.now,
-            plugin: plugin.to_owned(),
+            plugin,
             generation: self.table.named(plugin).map_or(0, |serving| serving.plugin.generation()),
-            event: event.clone(),
-            body: body(event).to_vec(),
-            seed: seed.to_vec(),
+            event,
+            body: body(event),
+            seed: &seed,
             fault: fault.map(ToString::to_string),
         };
         self.journal.write(&mut *self.transaction, entry)?;
@@ -438,6 +447,8 @@ impl Batch<'_> {
         let gone = match fate {
             Fate::Accepted | Fate::Refused => true,
             Fate::HandedOver => !receipts && row.message.keep == Keep::HandedOver,
+            // Given up for good; a request stands (PROTOCOL 11.2).
+            Fate::Stalled { .. } => row.message.schedule != Schedule::Request,
             _ => false,
         };
         if gone {

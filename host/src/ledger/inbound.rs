@@ -87,7 +87,10 @@ impl Windows {
         agent: &AgentId,
         mid: u64,
     ) -> Result<&mut Applied, StoreError> {
-        self.touched.entry(agent.clone()).or_default().push(mid);
+        match self.touched.get_mut(agent) {
+            Some(mids) => mids.push(mid),
+            None => drop(self.touched.insert(agent.clone(), vec![mid])),
+        }
         if !self.known.contains_key(agent) {
             let applied = match transaction.get(TABLE, agent.0.as_bytes())? {
                 None => Applied::default(),

@@ -2,6 +2,7 @@
 
 use super::outbox::OutboxRow;
 use crate::site::addresses::Known;
+use crate::site::config::Compat;
 use crate::site::relations::RelationChange;
 use crate::wire::ext::Receipt;
 use serde_json::Value;
@@ -75,6 +76,13 @@ pub enum Input {
     Learn {
         /// The address that a proven sender gives as its own.
         from: Chad,
+    },
+    /// How an agent was found to speak (PROTOCOL A.3).
+    Speaks {
+        /// The agent.
+        agent: AgentId,
+        /// As whom; `None`: as the protocol has it.
+        compat: Option<Compat>,
     },
 }
 

@@ -36,6 +36,30 @@ pub struct Entry {
     pub fault: Option<String>,
 }
 
+/// An [`Entry`] to be written, borrowed from where its parts are.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewEntry<'e> {
+    /// Given when it is written.
+    pub number: u64,
+    /// See [`Entry::at`].
+    pub at: Timestamp,
+    /// See [`Entry::plugin`].
+    pub plugin: &'e str,
+    /// See [`Entry::generation`].
+    pub generation: u64,
+    /// See [`Entry::event`].
+    pub event: &'e Event,
+    /// See [`Entry::body`].
+    #[serde(with = "serde_bytes")]
+    pub body: &'e [u8],
+    /// See [`Entry::seed`].
+    #[serde(with = "serde_bytes")]
+    pub seed: &'e [u8],
+    /// See [`Entry::fault`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
 /// The journal's next number.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Journal {
@@ -56,7 +80,7 @@ impl Journal {
     ///
     /// # Errors
     /// The store's.
-    pub fn write(&mut self, transaction: &mut dyn Transaction, mut entry: Entry) -> Result<(), StoreError> {
+    pub fn write(&mut self, transaction: &mut dyn Transaction, mut entry: NewEntry<'_>) -> Result<(), StoreError> {
         entry.number = self.next;
         let mut bytes = Vec::with_capacity(entry.body.len() + 512);
         ciborium::into_writer(&entry, &mut bytes).map_err(|error| StoreError::Engine(format!("journal: {error}")))?;
@@ -85,4 +109,43 @@ pub fn ring(transaction: &mut dyn Transaction, table: &str, slots: u64, value: &
     transaction.put(table, &slot.to_be_bytes(), value)?;
     transaction.put(table, NEXT, &(next + 1).to_be_bytes())?;
     Ok(next)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::{MemoryStore, Store};
+    use tallyho_plugin::{Command, Timer};
+
+    #[test]
+    fn what_is_written_is_read_as_an_entry() {
+        let command = Event::Command(Command { name: "do".into(), caller: None, body: vec![0xa0] });
+        let timer = Event::Timer(Timer { key: "wake".into(), due: Timestamp(7) });
+        for (event, body, fault) in [(command, vec![0xa0], None), (timer, Vec::new(), Some("late".to_owned()))] {
+            let (at, seed) = (Timestamp(9), [3; 32]);
+            let new = NewEntry {
+                number: 0,
+                at,
+                plugin: "echo",
+                generation: 4,
+                event: &event,
+                body: &body,
+                seed: &seed,
+                fault: fault.clone(),
+            };
+            let mut store = MemoryStore::new();
+            let mut transaction = store.begin().unwrap();
+            Journal { next: 5 }.write(&mut *transaction, new).unwrap();
+            let bytes = transaction.get(TABLE, &5_u32.to_be_bytes()).unwrap().unwrap();
+            let read: Entry = ciborium::from_reader(bytes.as_slice()).unwrap();
+            // The event is kept without its body, which is beside it.
+            let event = match event {
+                Event::Command(command) => Event::Command(Command { body: Vec::new(), ..command }),
+                other => other,
+            };
+            let (plugin, seed) = ("echo".to_owned(), seed.to_vec());
+            assert_eq!(read, Entry { number: 5, at, plugin, generation: 4, event, body, seed, fault });
+        }
+    }
 }

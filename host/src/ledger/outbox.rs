@@ -161,7 +161,8 @@ pub fn remove(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<Opti
     Ok(Some(row))
 }
 
-/// Removes the rows a receipt names; their ids.
+/// Removes the rows a receipt names; their ids. Tickets among them stay: they have no receipt, and are
+/// presented on channels of their own while later rows may have been received.
 ///
 /// # Errors
 /// [`OutboxError`].
@@ -176,7 +177,8 @@ pub fn receive(buffer: &mut Buffer<'_>, agent: &AgentId, upto: u64, also: &[u64]
     mids.extend(also.iter().copied());
     let mut received = Vec::with_capacity(mids.len());
     for mid in mids {
-        if remove(buffer, agent, mid)?.is_some() {
+        if get(buffer, agent, mid)?.is_some_and(|row| row.message.ticket.is_none()) {
+            remove(buffer, agent, mid)?;
             received.push(mid);
         }
     }
@@ -228,5 +230,41 @@ pub fn agents(transaction: &mut dyn Transaction) -> Result<Vec<(AgentId, u64)>, 
                 agents.push((AgentId(String::from_utf8_lossy(&key).into_owned()), peer.rows));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::store::{MemoryStore, Store};
+    use tallyho_plugin::record::Chad;
+    use tallyho_plugin::services::{Keep, Schedule};
+
+    #[test]
+    fn a_receipt_of_later_messages_takes_no_ticket_with_it() {
+        let agent = AgentId::from_bytes(&[7; 32]);
+        let message = |ticket: bool| Outgoing {
+            to: Chad::user("bob", agent.clone()),
+            from: "alice".to_owned(),
+            target: "tally".to_owned(),
+            action: "any".to_owned(),
+            object: Vec::new(),
+            tally: None,
+            ticket: ticket.then(|| serde_json::json!({})),
+            key: String::new(),
+            schedule: Schedule::Request,
+            keep: Keep::HandedOver,
+            report: false,
+        };
+        let mut store = MemoryStore::new();
+        let mut transaction = store.begin().unwrap();
+        let mut buffer = Buffer::new(&mut *transaction);
+        let mut put = |ticket| send(&mut buffer, "tally", &message(ticket), Timestamp(1)).unwrap().1;
+        let (before, ticket, after) = (put(false), put(true), put(false));
+        assert_eq!(receive(&mut buffer, &agent, after, &[]).unwrap(), [before, after]);
+        assert!(get(&mut buffer, &agent, ticket).unwrap().is_some());
+        assert!(remove(&mut buffer, &agent, ticket).unwrap().is_some(), "its own end removes it");
     }
 }

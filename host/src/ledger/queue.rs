@@ -27,6 +27,10 @@ struct Inner {
     urgent: VecDeque<Item>,
     waiting: VecDeque<Item>,
     full: Vec<Waker>,
+    /// The taker waits and has not been woken yet.
+    idle: bool,
+    /// Threads that wait for room.
+    crowd: usize,
     closed: bool,
 }
 
@@ -48,19 +52,39 @@ impl Queue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds what `item` makes as soon as there is room; `item` is called then and not before.
-    pub fn poll_push(&self, context: &mut Context<'_>, item: impl FnOnce() -> Item) -> Poll<Result<(), Closed>> {
+    /// Wakes the taker, if it waits. Waking costs more than all else here, so it is done once and
+    /// without the lock, for which the taker would only wait again.
+    fn fill(&self, mut inner: MutexGuard<'_, Inner>) {
+        let filled = !inner.waiting.is_empty() || !inner.urgent.is_empty();
+        let wake = filled && std::mem::take(&mut inner.idle);
+        drop(inner);
+        if wake {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Moves what is `ready` to the queue as far as there is room, each made an item by `make` then and
+    /// not before. Pending: there is more than that.
+    pub fn poll_push<T>(
+        &self,
+        context: &mut Context<'_>,
+        ready: &mut VecDeque<T>,
+        mut make: impl FnMut(T) -> Item,
+    ) -> Poll<Result<(), Closed>> {
         let mut inner = self.lock();
         if inner.closed {
             return Poll::Ready(Err(Closed));
         }
-        if inner.waiting.len() >= QUEUE {
+        let room = QUEUE.saturating_sub(inner.waiting.len()).min(ready.len());
+        inner.waiting.extend(ready.drain(..room).map(&mut make));
+        let result = if ready.is_empty() {
+            Poll::Ready(Ok(()))
+        } else {
             inner.full.push(context.waker().clone());
-            return Poll::Pending;
-        }
-        inner.waiting.push_back(item());
-        self.filled.notify_one();
-        Poll::Ready(Ok(()))
+            Poll::Pending
+        };
+        self.fill(inner);
+        result
     }
 
     /// Adds an item, waiting for room.
@@ -68,14 +92,16 @@ impl Queue {
     /// # Errors
     /// [`Closed`].
     pub fn push(&self, item: Item) -> Result<(), Closed> {
-        let inner = self.lock();
+        let mut inner = self.lock();
+        inner.crowd += 1;
         let full = |inner: &mut Inner| inner.waiting.len() >= QUEUE && !inner.closed;
         let mut inner = self.emptied.wait_while(inner, full).unwrap_or_else(PoisonError::into_inner);
+        inner.crowd -= 1;
         if inner.closed {
             return Err(Closed);
         }
         inner.waiting.push_back(item);
-        self.filled.notify_one();
+        self.fill(inner);
         Ok(())
     }
 
@@ -85,7 +111,7 @@ impl Queue {
         let mut inner = self.lock();
         if !inner.closed {
             inner.urgent.push_back(item);
-            self.filled.notify_one();
+            self.fill(inner);
         }
     }
 
@@ -94,12 +120,14 @@ impl Queue {
     pub fn take(&self, most: usize, patience: Option<Duration>) -> Option<Vec<Item>> {
         let mut inner = self.lock();
         let empty = |inner: &mut Inner| inner.urgent.is_empty() && inner.waiting.is_empty() && !inner.closed;
+        inner.idle = empty(&mut inner);
         inner = match patience {
             None => self.filled.wait_while(inner, empty).unwrap_or_else(PoisonError::into_inner),
             Some(patience) => {
                 self.filled.wait_timeout_while(inner, patience, empty).unwrap_or_else(PoisonError::into_inner).0
             }
         };
+        inner.idle = false;
         let urgent = inner.urgent.len().min(most);
         let waiting = inner.waiting.len().min(most - urgent);
         if urgent + waiting == 0 && inner.closed {
@@ -108,7 +136,9 @@ impl Queue {
         let mut items: Vec<Item> = inner.urgent.drain(..urgent).collect();
         items.extend(inner.waiting.drain(..waiting));
         if waiting > 0 {
-            self.emptied.notify_all();
+            if inner.crowd > 0 {
+                self.emptied.notify_all();
+            }
             inner.full.drain(..).for_each(Waker::wake);
         }
         Some(items)

@@ -2,7 +2,7 @@
 
 use super::table::PluginTable;
 use crate::site::relations::{RelationRegistry, Verdict};
-use serde_json::Value;
+use crate::wire::envelope::text_member;
 use tallyho_plugin::manifest::RelationMember;
 use tallyho_plugin::{Message, Target};
 
@@ -66,7 +66,7 @@ fn joined(
             None => return Ok(()),
             Some(tally) => Some(tally.clone()),
         },
-        Some(RelationMember::Object(member)) => text_member(&message.body, member),
+        Some(RelationMember::Object(member)) => text_member(&message.body, member).map(str::to_owned),
     };
     let unrelated = target.unrelated.contains(&message.action);
     let (Some(user), Some(partner)) = (&message.to.cuid, &message.from.cuid) else {
@@ -81,10 +81,4 @@ fn joined(
         Verdict::Unknown if unrelated => Ok(()),
         Verdict::Unknown => Err(Dropped::UnknownRelation),
     }
-}
-
-/// A text member of a CBOR object, read without the rest.
-fn text_member(body: &[u8], member: &str) -> Option<String> {
-    let object: Value = ciborium::from_reader(body).ok()?;
-    object.get(member)?.as_str().map(str::to_owned)
 }

@@ -9,6 +9,7 @@ use super::verify::{Checked, Slot, Workers};
 use crate::crash::crash_point;
 use crate::store::StoreError;
 use arc_swap::ArcSwap;
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll};
@@ -61,14 +62,14 @@ impl Ledger {
         self.table.load_full()
     }
 
-    /// Hands in an input as soon as there is room, which is what slows a peer down.
+    /// Hands in these inputs as far as there is room, which is what slows a peer down. Pending: the
+    /// rest is to be handed in again.
     pub fn poll_submit(
         &self,
         context: &mut Context<'_>,
-        input: &mut Option<(Input, Option<Tell>)>,
+        inputs: &mut VecDeque<(Input, Option<Tell>)>,
     ) -> Poll<Result<(), Closed>> {
-        self.queue.poll_push(context, || {
-            let (input, tell) = input.take().expect("an input is handed in once");
+        self.queue.poll_push(context, inputs, |(input, tell)| {
             let slot = self.checks(&input);
             Item::Input(input, slot, tell)
         })
@@ -79,8 +80,8 @@ impl Ledger {
     /// # Errors
     /// [`Closed`].
     pub async fn submit(&self, input: Input, tell: Option<Tell>) -> Result<(), Closed> {
-        let mut input = Some((input, tell));
-        poll_fn(|context| self.poll_submit(context, &mut input)).await
+        let mut inputs = VecDeque::from([(input, tell)]);
+        poll_fn(|context| self.poll_submit(context, &mut inputs)).await
     }
 
     /// Reports what became of a message of the outbox; never waits.

@@ -3,6 +3,7 @@
 use super::courier::ChannelId;
 use crate::ledger::outbox::OutboxRow;
 use crate::wire::ext::{Extensions, Receipt};
+use crate::wire::limits::MAX_RECEIPT_GAPS;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -113,9 +114,11 @@ impl Channel {
                         also.retain(|mid| *mid > receipt.upto);
                         also.sort_unstable();
                         also.dedup();
+                        // What has no room is told when the peer sends it again.
+                        also.truncate(MAX_RECEIPT_GAPS);
                         *old = Receipt { upto: receipt.upto, also };
                     }
-                    Some(old) => old.also.extend(receipt.also),
+                    Some(_) => {} // an older state than the one that waits
                     None => waiting.queue.push_front(Out::Receipt(receipt)),
                 }
             }
@@ -136,25 +139,23 @@ impl Channel {
         });
     }
 
-    /// The next thing to send; where there is none, `waker` is told of the next.
-    ///
-    /// # Errors
-    /// Why the channel has to close.
-    pub fn next(&self, waker: &Waker) -> Result<Option<Out>, &'static str> {
+    /// Has `waker` told of whatever comes next; why the channel has to close, if it has to.
+    pub fn watch(&self, waker: &Waker) -> Option<&'static str> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(why) = waiting.closing {
-            return Err(why);
+        if !waiting.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            waiting.waker = Some(waker.clone());
         }
+        waiting.closing
+    }
+
+    /// The next thing to send.
+    pub fn next(&self) -> Option<Out> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let out = waiting.queue.pop_front();
-        if out.is_none() {
-            if waiting.queue.capacity() > 0 {
-                waiting.queue = VecDeque::new(); // thousands of idle channels hold no buffers
-            }
-            if !waiting.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-                waiting.waker = Some(waker.clone());
-            }
+        if out.is_none() && waiting.queue.capacity() > 0 {
+            waiting.queue = VecDeque::new(); // thousands of idle channels hold no buffers
         }
-        Ok(out)
+        out
     }
 
     /// A frame came.

@@ -3,6 +3,7 @@
 use super::channel::{Channel, Role};
 use super::courier::ChannelId;
 use super::limits::{DEAD_MS, WRITE_STALL_MS};
+use crate::site::bans::Network;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,7 @@ use tallyho_plugin::record::{AgentId, Timestamp};
 pub struct Bounds {
     /// In all.
     pub connections: usize,
-    /// From one address.
+    /// With one address (IPv6: one network of 64 bits).
     pub per_address: usize,
     /// In a handshake.
     pub half_open: usize,
@@ -49,7 +50,7 @@ impl Default for Bounds {
 struct Counts {
     total: usize,
     half_open: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_network: HashMap<Network, usize>,
 }
 
 /// All connections; see the module.
@@ -65,7 +66,7 @@ pub struct Channels {
 #[derive(Debug)]
 pub struct Place {
     channels: Arc<Channels>,
-    address: IpAddr,
+    network: Network,
     half_open: bool,
 }
 
@@ -94,26 +95,40 @@ impl Channels {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection with this address, in its handshake.
+    /// A place for a connection from this address, in its handshake.
     ///
     /// # Errors
     /// [`Crowded`].
     pub fn place(self: &Arc<Self>, address: IpAddr) -> Result<Place, Crowded> {
+        self.place_in(address, true)
+    }
+
+    /// A place for a connection to this address that is open already. Strangers' handshakes do not
+    /// crowd it out.
+    ///
+    /// # Errors
+    /// [`Crowded`].
+    pub fn place_dialled(self: &Arc<Self>, address: IpAddr) -> Result<Place, Crowded> {
+        self.place_in(address, false)
+    }
+
+    fn place_in(self: &Arc<Self>, address: IpAddr, half_open: bool) -> Result<Place, Crowded> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.total >= self.bounds.connections {
             return Err(Crowded::Total);
         }
-        if counts.half_open >= self.bounds.half_open {
+        if half_open && counts.half_open >= self.bounds.half_open {
             return Err(Crowded::HalfOpen);
         }
-        let from = counts.by_address.entry(address).or_default();
+        let network = Network::of(address);
+        let from = counts.by_network.entry(network).or_default();
         if *from >= self.bounds.per_address {
             return Err(Crowded::Address);
         }
         *from += 1;
         counts.total += 1;
-        counts.half_open += 1;
-        Ok(Place { channels: Arc::clone(self), address, half_open: true })
+        counts.half_open += usize::from(half_open);
+        Ok(Place { channels: Arc::clone(self), network, half_open })
     }
 
     /// A name for a channel.
@@ -159,7 +174,8 @@ impl Channels {
                 Role::Responder => self.bounds.idle_ms,
                 Role::Initiator => DEAD_MS.max(self.bounds.idle_ms * 3),
             };
-            let stalled = channel.stalled_since().is_some_and(|since| now.0 - since.0 >= WRITE_STALL_MS);
+            let patience = WRITE_STALL_MS.min(self.bounds.idle_ms);
+            let stalled = channel.stalled_since().is_some_and(|since| now.0.saturating_sub(since.0) >= patience);
             if silent >= limit {
                 channel.close("idle");
             } else if stalled {
@@ -183,11 +199,46 @@ impl Drop for Place {
         self.established();
         let mut counts = self.channels.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.total -= 1;
-        if let Some(from) = counts.by_address.get_mut(&self.address) {
+        if let Some(from) = counts.by_network.get_mut(&self.network) {
             *from -= 1;
             if *from == 0 {
-                counts.by_address.remove(&self.address);
+                counts.by_network.remove(&self.network);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn channels(connections: usize, per_address: usize, half_open: usize) -> Arc<Channels> {
+        Channels::new(Bounds { connections, per_address, half_open, ..Bounds::default() })
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_addresses_of_one_subscriber_share_their_bound() {
+        let channels = channels(10, 2, 10);
+        let taken = [channels.place(ip("2001:db8::1")).unwrap(), channels.place(ip("2001:db8::2")).unwrap()];
+        assert_eq!(channels.place(ip("2001:db8::3")).unwrap_err(), Crowded::Address);
+        assert!(channels.place(ip("2001:db8:0:1::3")).is_ok(), "another network");
+        let mapped = [channels.place(ip("::ffff:192.0.2.1")).unwrap(), channels.place(ip("192.0.2.1")).unwrap()];
+        assert_eq!(channels.place(ip("192.0.2.1")).unwrap_err(), Crowded::Address);
+        drop((taken, mapped));
+        assert_eq!(channels.count(), 0);
+        assert!(channels.counts.lock().unwrap().by_network.is_empty());
+    }
+
+    #[test]
+    fn strangers_handshakes_do_not_crowd_out_a_channel_that_this_site_has_dialled() {
+        let channels = channels(10, 10, 1);
+        let _stranger = channels.place(ip("192.0.2.1")).unwrap();
+        assert_eq!(channels.place(ip("192.0.2.2")).unwrap_err(), Crowded::HalfOpen);
+        assert!(channels.place_dialled(ip("192.0.2.3")).is_ok());
     }
 }

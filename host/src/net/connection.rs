@@ -5,14 +5,17 @@
 //! decrypted there; only what a torn frame leaves over, or what the ledger has no room for, is kept.
 
 use super::Net;
-use super::channel::{Channel, Out};
+use super::channel::{Channel, Out, Role};
 use super::channels::Place;
 use super::limits::WRITE_AHEAD;
 use super::receive::Received;
 use crate::ledger::input::Input;
 use crate::ledger::queue::Tell;
+use crate::site::config::Compat;
+use crate::wire::error::WireError;
+use crate::wire::ext::Extensions;
 use crate::wire::frame::{FrameReader, Kind};
-use crate::wire::transport::{Open, Opener, Sealer};
+use crate::wire::transport::{KeyOrder, Open, Opener, Sealer};
 use async_std::io::{Read, Write};
 use async_std::net::TcpStream;
 use std::cell::RefCell;
@@ -25,6 +28,9 @@ use std::task::{Context, Poll, ready};
 
 /// Bytes read at once: two frames of the largest size, hundreds of ordinary ones.
 const SCRATCH: usize = 128 * 1_024;
+
+/// Inputs handed to the ledger together: waking it costs as much as a message does.
+const TOGETHER: usize = 64;
 
 /// Reads in a row before other tasks of the thread get their turn.
 const READS: usize = 4;
@@ -46,8 +52,12 @@ pub struct Connection {
     written: usize,
     /// Where in `sealed` each outbox row ends.
     ends: VecDeque<(usize, u64)>,
+    /// Whether the first message will show how the peer speaks.
+    learning: bool,
     /// Inputs that the ledger has no room for yet; nothing is read meanwhile.
     inputs: VecDeque<(Input, Option<Tell>)>,
+    /// Why it closes once `inputs` are handed in.
+    broken: Option<&'static str>,
     /// Given back when the task ends.
     _place: Place,
 }
@@ -74,6 +84,8 @@ impl Connection {
         let Begun { stream, open, reader, first, inputs, place } = begun;
         let (sealer, opener) = open.split();
         let ends = VecDeque::new();
+        // Hosts of ours say who they are; whom this site has dialled has been spoken to already.
+        let learning = channel.role == Role::Responder && channel.extensions == Extensions::NONE;
         Connection {
             net,
             channel,
@@ -84,7 +96,9 @@ impl Connection {
             sealed: first,
             written: 0,
             ends,
+            learning,
             inputs,
+            broken: None,
             _place: place,
         }
     }
@@ -97,12 +111,10 @@ impl Connection {
     /// Writes what there is to write; ready only with a reason to close.
     fn write(&mut self, context: &mut Context<'_>) -> Poll<&'static str> {
         loop {
-            while self.sealed.len() - self.written < WRITE_AHEAD {
-                match self.channel.next(context.waker()) {
-                    Err(why) => return Poll::Ready(why),
-                    Ok(None) => break,
-                    Ok(Some(out)) => self.seal(out),
-                }
+            while self.sealed.len() - self.written < WRITE_AHEAD
+                && let Some(out) = self.channel.next()
+            {
+                self.seal(out);
             }
             if self.written == self.sealed.len() {
                 self.sealed = Vec::new();
@@ -160,47 +172,61 @@ impl Connection {
 
     /// Hands to the ledger what came before; ready when that is done.
     fn hand_in(&mut self, context: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
-        while let Some(input) = self.inputs.pop_front() {
-            let mut input = Some(input);
-            match self.net.ledger().poll_submit(context, &mut input) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(Err("the site is stopping")),
-                Poll::Pending => {
-                    self.inputs.extend(input);
-                    self.inputs.rotate_right(1);
-                    return Poll::Pending;
-                }
-            }
+        if self.inputs.is_empty() {
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Ok(()))
+        self.net.ledger().poll_submit(context, &mut self.inputs).map_err(|_| "the site is stopping")
     }
 
     /// Takes whole frames out of `received` and of what was kept before, until the ledger is full.
     fn frames(&mut self, context: &mut Context<'_>, received: &mut [u8]) -> Poll<Result<(), &'static str>> {
+        let now = self.net.now();
         let mut reader = std::mem::take(&mut self.reader);
         let mut packets = reader.packets(received);
         let result = loop {
-            match self.hand_in(context) {
-                Poll::Ready(Ok(())) => {}
-                other => break other,
+            if let Some(why) = self.broken {
+                // What came before it counts.
+                break self.hand_in(context).map(|handed| handed.and(Err(why)));
+            }
+            if self.inputs.len() >= TOGETHER {
+                match self.hand_in(context) {
+                    Poll::Ready(Ok(())) => {}
+                    other => break other,
+                }
             }
             let packet = match packets.next() {
                 Ok(Some(packet)) => packet,
-                Ok(None) => break Poll::Ready(Ok(())),
-                Err(error) => break Poll::Ready(Err(self.fault(error.name()))),
+                Ok(None) => break self.hand_in(context),
+                Err(error) => {
+                    self.broken = Some(self.fault(error));
+                    continue;
+                }
             };
-            self.channel.heard(self.net.now());
+            self.channel.heard(now);
             if packet.kind != Kind::T {
                 continue; // PROTOCOL A.3: a wrong kind is ignored in open
             }
+            let first = std::mem::take(&mut self.learning).then(|| packet.body.to_vec());
             let message = match self.opener.open_in_place(packet.body) {
                 Ok(message) => message,
-                Err(error) => break Poll::Ready(Err(self.fault(error.name()))),
+                Err(error) => {
+                    self.broken = Some(match first.and_then(|first| self.opener.other_order(&first)) {
+                        Some(order) => {
+                            self.speaks(order);
+                            "its keys are in another order than was thought"
+                        }
+                        None => self.fault(error),
+                    });
+                    continue;
+                }
             };
+            if first.is_some() && self.opener.order() == Some(KeyOrder::Exchanged) {
+                self.speaks(KeyOrder::Exchanged);
+            }
             match self.net.receive(&self.channel, message) {
                 Received::Nothing => {}
                 Received::Inputs(inputs) => self.inputs.extend(inputs),
-                Received::Close(why) => break Poll::Ready(Err(why)),
+                Received::Close(why) => self.broken = Some(why),
             }
         };
         drop(packets);
@@ -208,21 +234,36 @@ impl Connection {
         result
     }
 
-    fn fault(&self, reason: &'static str) -> &'static str {
-        self.net.strike(self.channel.address.ip(), reason);
-        reason
+    /// The peer's first message has shown the order of its keys (PROTOCOL A.3).
+    fn speaks(&self, order: KeyOrder) {
+        let Some(agent) = self.channel.agent.clone() else { return };
+        let compat = (order == KeyOrder::Exchanged).then_some(Compat::MychipsJs);
+        if self.net.addresses().is_reference(&agent) != compat.is_some() {
+            self.net.ledger().report(Input::Speaks { agent, compat });
+        }
+    }
+
+    fn fault(&self, error: WireError) -> &'static str {
+        if error.is_peers_fault() {
+            self.net.strike(self.channel.address.ip(), error.name());
+        }
+        error.name()
     }
 
     /// Reads until there is nothing more to read; ready only with a reason to close.
     fn read(&mut self, context: &mut Context<'_>) -> Poll<&'static str> {
-        if (self.reader.held() > 0 || !self.inputs.is_empty())
+        if (self.reader.held() > 0 || !self.inputs.is_empty() || self.broken.is_some())
             && let Err(why) = ready!(self.frames(context, &mut []))
         {
             return Poll::Ready(why);
         }
         SCRATCH_BUFFER.with_borrow_mut(|scratch| {
             for _ in 0..READS {
-                match ready!(Pin::new(&mut self.stream).poll_read(context, scratch)) {
+                let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, scratch) else {
+                    self.inputs.shrink_to_fit(); // an idle channel holds no buffer
+                    return Poll::Pending;
+                };
+                match read {
                     Ok(0) => return Poll::Ready("the other side closed"),
                     Err(_) => return Poll::Ready("it broke off"),
                     Ok(length) => {
@@ -243,6 +284,10 @@ impl Future for Connection {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        // First of all: a channel whose socket takes nothing has to hear it too.
+        if let Some(why) = this.channel.watch(context.waker()) {
+            return Poll::Ready(why);
+        }
         if let Poll::Ready(why) = this.write(context) {
             return Poll::Ready(why);
         }

@@ -1,5 +1,10 @@
 //! When which message leaves for which peer: the outbox's schedule (PROTOCOL 11), without I/O.
 //!
+//! Order matters. A host that gives receipts takes an id below the highest it has seen for a repeat and
+//! drops it (PROTOCOL A.4), and a receipt covers all ids up to its own. So on every channel with receipts
+//! the rows go out from the lowest id on, without a gap: the schedule says when a peer is called, not
+//! which rows go once it is reached.
+//!
 //! The courier holds a window of each peer's outbox rows in memory. It says what to dial and what to
 //! hand to an open channel, and is told what became of that. A row leaves the courier when the
 //! ledger says so (receipt, withdrawal) or when its schedule is used up; it is the ledger that
@@ -87,6 +92,37 @@ struct Peer {
     last: u64,
 }
 
+impl Waiting {
+    /// A ticket always opens a channel of its own, whose answer is the only one there is.
+    fn is_ticket(&self) -> bool {
+        self.row.message.ticket.is_some()
+    }
+}
+
+impl Peer {
+    /// The row to call the peer with, where one has come due: a ticket, or the lowest of the others.
+    fn to_dial(&mut self, now: Timestamp) -> Option<(u64, &mut Waiting)> {
+        let reached = !self.channels.is_empty();
+        let due = |waiting: &Waiting| waiting.with.is_none() && waiting.next <= now;
+        let ticket = self.rows.values().find(|waiting| due(waiting) && (waiting.is_ticket() || !reached))?.is_ticket();
+        let mut rows = self.rows.iter_mut().filter(|(_, waiting)| waiting.with.is_none());
+        let (mid, waiting) = rows.find(|(_, waiting)| match ticket {
+            true => waiting.is_ticket() && waiting.next <= now,
+            false => !waiting.is_ticket(),
+        })?;
+        Some((*mid, waiting))
+    }
+
+    /// Asks for more rows where the store has some and there is room.
+    fn replenish(&mut self, agent: &AgentId) -> Option<Order> {
+        if !self.more || self.rows.len() >= OUTBOX_WINDOW / 2 {
+            return None;
+        }
+        self.more = false; // asked for once; the answer says whether there is still more
+        Some(Order::Refill { agent: agent.clone(), after: self.last })
+    }
+}
+
 /// The schedule of all peers; see the module.
 #[derive(Debug, Default)]
 pub struct Courier {
@@ -103,7 +139,11 @@ impl Courier {
     /// Rows to deliver. `fresh`: they have just been sent, rather than found in the store at start.
     pub fn post(&mut self, posts: Vec<Post>, fresh: bool, now: Timestamp) -> Vec<Order> {
         let mut agents = Vec::new();
+        let mut found: HashMap<AgentId, usize> = HashMap::new();
         for Post { agent, mid, row } in posts {
+            if !fresh {
+                *found.entry(agent.clone()).or_default() += 1;
+            }
             let peer = self.peers.entry(agent.clone()).or_default();
             if peer.rows.len() >= OUTBOX_WINDOW || (peer.more && fresh) {
                 peer.more = true;
@@ -115,14 +155,19 @@ impl Courier {
                 agents.push(agent);
             }
         }
+        for (agent, _) in found.into_iter().filter(|(_, rows)| *rows >= OUTBOX_WINDOW) {
+            // A whole window was found in the store: there may be more.
+            self.peers.entry(agent).or_default().more = true;
+        }
         agents.iter().flat_map(|agent| self.work(agent, now)).collect()
     }
 
     /// Rows of a peer read from the store after [`Order::Refill`].
     pub fn refill(&mut self, agent: &AgentId, posts: Vec<Post>, now: Timestamp) -> Vec<Order> {
-        let peer = self.peers.entry(agent.clone()).or_default();
-        peer.more = posts.len() >= OUTBOX_WINDOW;
-        self.post(posts, false, now)
+        self.peers.entry(agent.clone()).or_default().more = false; // `post` looks how many there are
+        let orders = self.post(posts, false, now);
+        self.forget(agent);
+        orders
     }
 
     /// These rows are received or withdrawn.
@@ -131,13 +176,9 @@ impl Courier {
         for mid in mids {
             peer.rows.remove(mid);
         }
-        let after = peer.last;
-        if peer.more && peer.rows.len() < OUTBOX_WINDOW / 2 {
-            peer.more = false; // asked for once; the answer says whether there is still more
-            return vec![Order::Refill { agent: agent.clone(), after }];
-        }
+        let orders = peer.replenish(agent).into_iter().collect();
         self.forget(agent);
-        Vec::new()
+        orders
     }
 
     /// A channel to this peer is open; `receipts`: they are in force on it.
@@ -199,6 +240,8 @@ impl Courier {
                 peer.rows.remove(&mid);
                 orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::Accepted, receipts });
             }
+            // Another channel has it by now, where the peer has called too.
+            Some(waiting) if waiting.with != Some(DIALLING) => {}
             Some(waiting) if carried => {
                 waiting.with = Some(channel);
                 orders = self.handed(agent, channel, mid, now);
@@ -227,7 +270,9 @@ impl Courier {
         let report = |mid, fate| Order::Report { agent: agent.clone(), mid, fate, receipts: false };
         if let Some(waiting) = peer.rows.get_mut(&mid) {
             waiting.unsent &= unsent;
-            waiting.with = None;
+            if waiting.with == Some(DIALLING) {
+                waiting.with = None;
+            }
             if closed && waiting.row.message.ticket.is_some() {
                 peer.rows.remove(&mid);
                 orders.push(report(mid, Fate::Refused));
@@ -251,7 +296,12 @@ impl Courier {
                     }
                 }
                 None => {
-                    over.push(*mid);
+                    match waiting.row.message.schedule {
+                        // The request stands (PROTOCOL 11.2): it goes when the peer shows itself, and
+                        // must then go before what was sent later.
+                        Schedule::Request => waiting.next = Timestamp(i64::MAX),
+                        _ => over.push(*mid),
+                    }
                     let (attempts, unsent) = (waiting.attempts, waiting.unsent);
                     orders.push(report(*mid, Fate::Stalled { attempts, unsent, why: why.to_owned() }));
                 }
@@ -260,6 +310,7 @@ impl Courier {
         for mid in over {
             peer.rows.remove(&mid);
         }
+        orders.extend(peer.replenish(agent));
         orders.append(&mut self.work(agent, now));
         self.forget(agent);
         orders
@@ -284,30 +335,33 @@ impl Courier {
         self.peers.get(agent).map_or(0, |peer| peer.rows.len())
     }
 
-    /// Hands due rows of a peer to its channel, in order, or has it dialled.
+    /// Hands a peer's rows to its channel, in order, or has it dialled.
     fn work(&mut self, agent: &AgentId, now: Timestamp) -> Vec<Order> {
         let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
-        let channel = peer.channels.first().copied();
         let mut orders = Vec::new();
-        for (mid, waiting) in &mut peer.rows {
-            // A ticket always opens a channel of its own, whose answer is the only one there is.
-            let ticket = waiting.row.message.ticket.is_some();
-            if waiting.with.is_some() || (waiting.next > now && (channel.is_none() || ticket || waiting.attempts > 0)) {
-                continue;
-            }
-            let (mid, row, attempt) = (*mid, Arc::clone(&waiting.row), waiting.attempts + 1);
-            match channel {
-                Some((channel, _)) if !ticket => {
+        if let Some((channel, receipts)) = peer.channels.first().copied() {
+            for (mid, waiting) in peer.rows.iter_mut().filter(|(_, waiting)| !waiting.is_ticket()) {
+                let free = match waiting.with {
+                    None => receipts || waiting.attempts == 0 || waiting.next <= now,
+                    // The peer has called while it was being called: what the call carries has to come
+                    // before what follows on this channel, whichever arrives first.
+                    Some(DIALLING) => receipts,
+                    Some(_) => false,
+                };
+                if free {
                     waiting.with = Some(channel);
-                    orders.push(Order::Send { channel, mid, row, attempt });
+                    let (row, attempt) = (Arc::clone(&waiting.row), waiting.attempts + 1);
+                    orders.push(Order::Send { channel, mid: *mid, row, attempt });
                 }
-                _ if !peer.dialling => {
-                    peer.dialling = true;
-                    waiting.with = Some(DIALLING);
-                    orders.push(Order::Dial { to: row.message.to.clone(), mid, row, attempt });
-                }
-                _ => {}
             }
+        }
+        if !peer.dialling
+            && let Some((mid, waiting)) = peer.to_dial(now)
+        {
+            waiting.with = Some(DIALLING);
+            let (row, attempt) = (Arc::clone(&waiting.row), waiting.attempts + 1);
+            peer.dialling = true;
+            orders.push(Order::Dial { to: row.message.to.clone(), mid, row, attempt });
         }
         orders
     }
@@ -339,3 +393,7 @@ fn delay(schedule: Schedule, n: u32, jitter: &mut u64) -> Option<i64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "courier_tests.rs"]
+mod tests;

@@ -46,11 +46,8 @@ pub async fn dial(net: Arc<Net>, to: Chad, mid: u64, row: Arc<OutboxRow>, attemp
         Ok(Answered { stream, address, open, reader, extensions, carried }) => {
             let id = net.channels().name();
             let channel = Channel::new(id, Some(agent.clone()), address, Role::Initiator, extensions, net.now());
-            let place = match net.channels().place(address.ip()) {
-                Ok(mut place) => {
-                    place.established();
-                    place
-                }
+            let place = match net.channels().place_dialled(address.ip()) {
+                Ok(place) => place,
                 Err(crowded) => return net.dialled(&agent, mid, Err((false, false, crowded.to_string()))),
             };
             net.channels().add(&channel);

@@ -18,7 +18,7 @@ use crate::ledger::outbox::OutboxRow;
 use crate::ledger::queue::Tell;
 use crate::ledger::thread::Clock;
 use crate::ledger::{Ledger, Outside};
-use crate::site::bans::Bans;
+use crate::site::bans::{Bans, Network};
 use crate::site::books::{AddressBook, UserBook};
 use crate::site::relations::RelationRegistry;
 use crate::wire::envelope::Envelope;
@@ -56,6 +56,9 @@ pub struct NetParts {
     pub clock: Arc<dyn Clock>,
     /// How many connections there may be.
     pub bounds: Bounds,
+    /// Whether others are called and the outbox delivered. Known from the beginning: the ledger speaks
+    /// before [`Net::serve`] is reached, and a call that is dropped is not made again.
+    pub online: bool,
 }
 
 /// Told every notice.
@@ -66,12 +69,11 @@ pub struct Net {
     parts: NetParts,
     this: Weak<Net>,
     ledger: OnceLock<Arc<Ledger>>,
-    online: AtomicBool,
     channels: Arc<Channels>,
     courier: Mutex<Courier>,
     bans: Mutex<Bans>,
     replay: Mutex<ReplayMemory>,
-    public: Mutex<HashMap<IpAddr, (Timestamp, u32)>>,
+    public: Mutex<HashMap<Network, (Timestamp, u32)>>,
     dials: (async_std::channel::Sender<()>, async_std::channel::Receiver<()>),
     notices: Mutex<Vec<Hears>>,
 }
@@ -89,7 +91,6 @@ impl Net {
             parts,
             this: Weak::clone(this),
             ledger: OnceLock::new(),
-            online: AtomicBool::new(false),
             courier: Mutex::new(Courier::new(seed)),
             bans: Mutex::new(Bans::new()),
             public: Mutex::default(),
@@ -98,10 +99,8 @@ impl Net {
         })
     }
 
-    /// Begins to serve: takes connections, if there is a listener; calls others and delivers the
-    /// outbox, if `online`.
-    pub fn serve(self: &Arc<Self>, ledger: Arc<Ledger>, listener: Option<TcpListener>, online: bool) {
-        self.online.store(online, Ordering::Relaxed);
+    /// Begins to serve: takes connections, if there is a listener.
+    pub fn serve(self: &Arc<Self>, ledger: Arc<Ledger>, listener: Option<TcpListener>) {
         assert!(self.ledger.set(ledger).is_ok(), "a network serves one ledger");
         if let Some(listener) = listener {
             task::spawn(accept::listen(Arc::clone(self), listener));
@@ -192,7 +191,12 @@ impl Net {
         })
     }
 
-    /// Remembers the ephemeral key of an opening packet; whether it is new.
+    /// Whether an opening packet with this ephemeral key has been let in before.
+    pub(crate) fn has_seen(&self, ephemeral: &[u8; 32]) -> bool {
+        locked(&self.replay).knows(ephemeral)
+    }
+
+    /// Remembers the ephemeral key of an opening packet that opened; whether it is new.
     pub(crate) fn remember(&self, ephemeral: [u8; 32]) -> bool {
         locked(&self.replay).remember(ephemeral)
     }
@@ -205,13 +209,13 @@ impl Net {
 
     /// Counts a request on a public channel; whether it is within the limit (PROTOCOL 10.2).
     pub(crate) fn public_request(&self, address: IpAddr) -> bool {
-        let now = self.now();
+        let (now, network) = (self.now(), Network::of(address));
         let mut public = locked(&self.public);
-        public.retain(|_, (since, _)| now.0 - since.0 < 60_000);
-        if public.len() >= self.parts.bounds.connections && !public.contains_key(&address) {
+        public.retain(|_, (since, _)| now.0.saturating_sub(since.0) < 60_000);
+        if public.len() >= self.parts.bounds.connections && !public.contains_key(&network) {
             return false;
         }
-        let (_, count) = public.entry(address).or_insert((now, 0));
+        let (_, count) = public.entry(network).or_insert((now, 0));
         *count += 1;
         *count <= self.parts.bounds.public_per_minute
     }
@@ -220,23 +224,21 @@ impl Net {
     pub(crate) fn opened(&self, channel: &Arc<Channel>) {
         self.channels.add(channel);
         if let Some(agent) = &channel.agent {
-            let orders = locked(&self.courier).opened(agent, channel.id, channel.extensions.receipt, self.now());
-            self.carry_out(orders);
+            let receipts = channel.extensions.receipt;
+            self.courier(|courier| courier.opened(agent, channel.id, receipts, self.now()));
         }
     }
 
     pub(crate) fn closed(&self, channel: &Channel) {
         self.channels.remove(channel.id);
         if let Some(agent) = &channel.agent {
-            let orders = locked(&self.courier).closed(agent, channel.id, self.now());
-            self.carry_out(orders);
+            self.courier(|courier| courier.closed(agent, channel.id, self.now()));
         }
     }
 
     pub(crate) fn handed(&self, channel: &Channel, mid: u64) {
         if let Some(agent) = &channel.agent {
-            let orders = locked(&self.courier).handed(agent, channel.id, mid, self.now());
-            self.carry_out(orders);
+            self.courier(|courier| courier.handed(agent, channel.id, mid, self.now()));
         }
     }
 
@@ -249,30 +251,39 @@ impl Net {
         result: Result<(ChannelId, bool, bool), (bool, bool, String)>,
     ) {
         let now = self.now();
-        let orders = match result {
-            Ok((channel, receipts, carried)) => {
-                locked(&self.courier).answered(agent, channel, mid, carried, receipts, now)
+        self.courier(|courier| match result {
+            Ok((channel, receipts, carried)) => courier.answered(agent, channel, mid, carried, receipts, now),
+            Err((closed, unsent, why)) => courier.failed(agent, mid, closed, unsent, &why, now),
+        });
+    }
+
+    /// Tells the courier something, and carries out what it wants done. Rows reach their channels
+    /// before anybody else can tell it something, or two threads could exchange their order.
+    fn courier(&self, tell: impl FnOnce(&mut Courier) -> Vec<Order>) {
+        let mut courier = locked(&self.courier);
+        let mut orders = tell(&mut courier);
+        orders.retain(|order| {
+            let Order::Send { channel, mid, row, attempt } = order else { return true };
+            // A channel that has gone meanwhile says so itself.
+            if let Some(channel) = self.channels.get(*channel) {
+                channel.send(Out::Row { mid: *mid, row: Arc::clone(row), attempt: *attempt });
             }
-            Err((closed, unsent, why)) => locked(&self.courier).failed(agent, mid, closed, unsent, &why, now),
-        };
+            false
+        });
+        drop(courier);
         self.carry_out(orders);
     }
 
     fn carry_out(&self, orders: Vec<Order>) {
         for order in orders {
             match order {
-                Order::Send { channel, mid, row, attempt } => {
-                    // A channel that has gone meanwhile says so itself.
-                    if let Some(channel) = self.channels.get(channel) {
-                        channel.send(Out::Row { mid, row, attempt });
-                    }
-                }
+                Order::Send { .. } => {} // done while the courier was held
                 Order::Report { agent, mid, fate, receipts } => {
                     self.ledger().report(Input::Delivery { agent, mid, fate, receipts });
                 }
                 Order::Refill { agent, after } => self.refill(agent, after),
                 // Without network every dial waits for the next start.
-                Order::Dial { .. } if !self.online.load(Ordering::Relaxed) => {}
+                Order::Dial { .. } if !self.parts.online => {}
                 Order::Dial { to, mid, row, attempt } => {
                     let Some(net) = self.this.upgrade() else { return };
                     let (begin, done) = self.dials.clone();
@@ -292,11 +303,10 @@ impl Net {
         self.ledger().ask_urgently(move |core| {
             let Some(net) = this.upgrade() else { return };
             match core.refill(&agent, after) {
-                Ok(posts) => {
-                    let orders = locked(&net.courier).refill(&agent, posts, net.now());
-                    net.carry_out(orders);
+                Ok(posts) => net.courier(|courier| courier.refill(&agent, posts, net.now())),
+                Err(error) => {
+                    log::error!("the outbox of {} cannot be read: {error}", agent.0);
                 }
-                Err(error) => log::error!("the outbox of {} cannot be read: {error}", agent.0),
             }
         });
     }
@@ -391,24 +401,21 @@ impl Net {
         }
         for (agent, mids) in by_agent {
             self.channels.with(&agent).iter().for_each(|channel| channel.withdraw(&mids));
-            let orders = locked(&self.courier).remove(&agent, &mids);
-            self.carry_out(orders);
+            self.courier(|courier| courier.remove(&agent, &mids));
         }
         if !posts.is_empty() {
-            let orders = locked(&self.courier).post(posts, fresh, self.now());
-            self.carry_out(orders);
+            self.courier(|courier| courier.post(posts, fresh, self.now()));
         }
     }
 }
 
-/// Once a second, or when the outbox's schedule wants it sooner: resends, silent channels.
+/// Four times a second: resends, silent channels.
 async fn tick(net: Weak<Net>) {
     loop {
         task::sleep(Duration::from_millis(250)).await;
         let Some(net) = net.upgrade() else { return };
         let now = net.now();
         net.channels.sweep(now);
-        let orders = locked(&net.courier).tick(now);
-        net.carry_out(orders);
+        net.courier(|courier| courier.tick(now));
     }
 }

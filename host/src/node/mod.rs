@@ -1,6 +1,7 @@
 //! A site put together: home, keys, store, plugins, ledger and network.
 
 pub mod backend;
+mod founding;
 mod host;
 mod notices;
 mod open;

@@ -1,5 +1,6 @@
 //! Opening a site, serving it, stopping it.
 
+use super::founding::found;
 use super::host::SiteHost;
 use super::notices::Watchers;
 use super::{SystemClock, views};
@@ -63,6 +64,24 @@ pub enum NodeError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is a key and no store.
+    #[error(
+        "{path} is missing, and this site has run before; restore a backup to that place, or begin with an empty store by `tallyho init` (partners may then give back the tallies they share with you)"
+    )]
+    StoreLost {
+        /// Where it should be.
+        path: String,
+    },
+    /// There is a store and no key.
+    #[error(
+        "{key} is missing, and {path} is a site's store; restore the key with `tallyho keys import FILE`, or move the store away to begin as another site"
+    )]
+    KeyLost {
+        /// Where the key should be.
+        key: String,
+        /// The store.
+        path: String,
+    },
     /// A plugin.
     #[error(transparent)]
     Plugin(#[from] LoadError),
@@ -111,9 +130,8 @@ impl Node {
         let lock = home.lock()?;
         let config = Config::load(&home.config())?;
         let key_folder = KeyFolder::of(&home);
-        key_folder.agent_or_new()?;
+        let mut store = found(&home, false)?;
         let keys = Arc::new(key_folder.load()?);
-        let mut store = SqliteStore::open(&home.store())?;
         let table = load_plugins(&home, &config, options)?;
 
         let (relations, users, addresses) = books(&mut store, &config)?;
@@ -140,6 +158,7 @@ impl Node {
                     public_per_minute: u32::try_from(config.limits.strangers_per_minute).unwrap_or(u32::MAX),
                     openings: bound_of(config.limits.openings_remembered),
                 },
+                online: !options.offline,
             },
             u64::from_le_bytes(random()),
         );
@@ -155,7 +174,7 @@ impl Node {
         let heard = Arc::clone(&watchers);
         net.on_notice(move |notice| heard.tell(notice));
         let ledger = Ledger::start(parts, clock, Arc::new(ToNet::new(&net)))?;
-        net.serve(Arc::clone(&ledger), listener, !options.offline);
+        net.serve(Arc::clone(&ledger), listener);
         Ok(Arc::new(Node {
             home,
             own,

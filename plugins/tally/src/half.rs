@@ -43,6 +43,9 @@ pub struct Half {
     pub clones: u32,
     /// The partner has seen the uuid: it may not change any more (PROTOCOL 4.1).
     pub offered: bool,
+    /// The partner has said that it revises our offer (T24).
+    #[serde(default)]
+    pub revised: bool,
     /// Copies of `open` handed over since the schedule began.
     pub copies: u32,
     /// Why what was asked for does not get out.
@@ -81,6 +84,7 @@ impl Half {
             template: false,
             clones: 0,
             offered: false,
+            revised: false,
             copies: 0,
             stalled: None,
             since: now,

@@ -59,6 +59,10 @@ fn a_refusal_and_an_unreachable_issuer_are_told_apart() {
             .iter()
             .any(|(user, notice)| user == "bob" && notice["about"] == "ticket" && notice["state"] == "unreachable")
     );
+    // Three times were enough: a restart does not present it a fourth time.
+    net.weather = Weather::FAIR;
+    net.b().restart();
+    assert!(net.b().sent().is_empty());
     // Presented again, it goes through.
     net.weather = Weather::FAIR;
     present(net.b(), "bob", &other["link"]);

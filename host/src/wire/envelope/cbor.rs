@@ -20,6 +20,24 @@ pub fn check_object(bytes: &[u8]) -> Result<(), WireError> {
     Ok(cursor.finish()?)
 }
 
+/// The text of one member of an object, found without reading what comes behind it. `None` where there is
+/// no such member, or it is not text. Only for objects that [`check_object`] lets pass, or that were
+/// written here: what is malformed may be found or not.
+pub fn text_member<'a>(object: &'a [u8], member: &str) -> Option<&'a str> {
+    let mut cursor = Cursor { bytes: object, at: 0, names: Vec::new() };
+    let mut left = cursor.map_header(OBJECT_LEVEL).ok()??;
+    while left != Some(0) {
+        let Header::Text(length) = cursor.header().ok()? else { return None };
+        if cursor.text(length).ok()? == member {
+            let Header::Text(length) = cursor.header().ok()? else { return None };
+            return cursor.text(length).ok();
+        }
+        cursor.skip(OBJECT_LEVEL).ok()?;
+        left = left.map(|left| left - 1);
+    }
+    None
+}
+
 /// The level of an envelope's object.
 const OBJECT_LEVEL: usize = 2;
 

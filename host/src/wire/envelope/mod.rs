@@ -28,7 +28,7 @@ mod proof;
 mod write;
 
 pub use address::{is_agent_id, is_cuid};
-pub use cbor::check_object;
+pub use cbor::{check_object, text_member};
 pub use proof::{Authenticated, Unproven, authenticate, unproven};
 
 use super::error::{Malformed, WireError};

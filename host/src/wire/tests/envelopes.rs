@@ -1,7 +1,7 @@
 //! The members of an envelope, case by case.
 
 use super::{address, alice, bob, unhex};
-use crate::wire::envelope::{Encoding, Envelope, check_object, is_agent_id, is_cuid};
+use crate::wire::envelope::{Encoding, Envelope, check_object, is_agent_id, is_cuid, text_member};
 use crate::wire::error::{Malformed, WireError};
 use crate::wire::limits::MAX_MESSAGE;
 use serde_json::{Value, json};
@@ -279,4 +279,19 @@ fn the_references_messages_are_read() {
             assert_eq!(again.get(member), payload.get(member), "{pattern} {member}");
         }
     }
+}
+
+#[test]
+fn a_text_member_of_an_object_is_found_wherever_it_is() {
+    let object = json!({ "a": { "tally": "inner" }, "list": [1, { "tally": 2 }], "tally": "this", "z": null });
+    let mut bytes = Vec::new();
+    ciborium::into_writer(&object, &mut bytes).unwrap();
+    assert_eq!(text_member(&bytes, "tally"), Some("this"));
+    assert_eq!(text_member(&bytes, "z"), None);
+    assert_eq!(text_member(&bytes, "other"), None);
+    // A map of indefinite length.
+    assert_eq!(text_member(b"\xbf\x61a\x01\x61b\x61c\xff", "b"), Some("c"));
+    assert_eq!(text_member(b"\xbf\x61a\x01\xff", "b"), None);
+    assert_eq!(text_member(b"", "b"), None);
+    assert_eq!(text_member(b"\xa2\x61a\x01", "b"), None);
 }
