@@ -88,6 +88,11 @@ impl Site {
         self.environment = vec![("TALLYHO_CRASH".to_owned(), format!("{place}:{n}"))];
     }
 
+    /// Sets a variable of the environment for the next start.
+    pub fn environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts the site and waits until it is ready; on the same port as before.
     ///
     /// # Panics

@@ -131,3 +131,7 @@ impl Rows for Buffer<'_> {
         Buffer::scan(self, table, range)
     }
 }
+
+#[cfg(test)]
+#[path = "buffer_tests.rs"]
+mod tests;

@@ -8,7 +8,7 @@ use super::limits::HELD_MIDS;
 use crate::store::{StoreError, Transaction};
 use crate::wire::ext::Receipt;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tallyho_plugin::record::AgentId;
 
 const TABLE: &str = "host.inbound";
@@ -53,13 +53,16 @@ impl Applied {
         true
     }
 
-    /// What may be acknowledged. `also` lists the latest ids above the first one held; a peer that
-    /// does not hear of the earlier ones sends them again and is told then.
+    /// What may be acknowledged. `recent` ids have been applied; `also` lists those of them above the
+    /// first one held. A peer that does not hear of the earlier ones sends them again and is told then.
     pub fn receipt(&self, recent: &[u64]) -> Receipt {
         match self.held.first() {
             None => Receipt { upto: self.high, also: Vec::new() },
             Some(first) => {
-                let also = recent.iter().copied().filter(|mid| mid > first && !self.held.contains(mid)).collect();
+                let mut also: Vec<u64> =
+                    recent.iter().copied().filter(|mid| mid > first && !self.held.contains(mid)).collect();
+                also.sort_unstable();
+                also.dedup();
                 Receipt { upto: first.saturating_sub(1), also }
             }
         }
@@ -70,27 +73,24 @@ impl Applied {
 #[derive(Debug, Default)]
 pub struct Windows {
     known: HashMap<AgentId, Applied>,
-    touched: HashMap<AgentId, Vec<u64>>,
+    /// Peers heard in this batch, with the ids that are known to have been applied.
+    touched: BTreeMap<AgentId, Vec<u64>>,
 }
 
 impl Windows {
     /// Peers remembered in memory; beyond this, those that are quiet are read again when they speak.
     const KNOWN: usize = 10_000;
 
-    /// The state of one peer, marked as touched by the message `mid`.
+    /// What to do with a message of this id. The peer will be told where it stands.
     ///
     /// # Errors
     /// The store's.
-    pub fn touch(
+    pub fn verdict(
         &mut self,
         transaction: &mut dyn Transaction,
         agent: &AgentId,
         mid: u64,
-    ) -> Result<&mut Applied, StoreError> {
-        match self.touched.get_mut(agent) {
-            Some(mids) => mids.push(mid),
-            None => drop(self.touched.insert(agent.clone(), vec![mid])),
-        }
+    ) -> Result<Verdict, StoreError> {
         if !self.known.contains_key(agent) {
             let applied = match transaction.get(TABLE, agent.0.as_bytes())? {
                 None => Applied::default(),
@@ -99,7 +99,26 @@ impl Windows {
             };
             self.known.insert(agent.clone(), applied);
         }
-        Ok(self.known.get_mut(agent).expect("put there just above"))
+        let recent = self.touched.entry(agent.clone()).or_default();
+        let verdict = self.known[agent].verdict(mid);
+        if verdict == Verdict::Again {
+            recent.push(mid);
+        }
+        Ok(verdict)
+    }
+
+    /// The message of this id has been applied. Its verdict has been asked for before.
+    pub fn apply(&mut self, agent: &AgentId, mid: u64) {
+        if let (Some(applied), Some(recent)) = (self.known.get_mut(agent), self.touched.get_mut(agent)) {
+            applied.apply(mid);
+            recent.push(mid);
+        }
+    }
+
+    /// The message of this id could not be applied now; whether it could be remembered as such. Its
+    /// verdict has been asked for before.
+    pub fn hold(&mut self, agent: &AgentId, mid: u64) -> bool {
+        self.known.get_mut(agent).is_some_and(|applied| applied.hold(mid))
     }
 
     /// Writes what was touched; the receipts owed.
@@ -128,8 +147,12 @@ impl Windows {
 
     /// The batch is not: what it touched is read again when needed.
     pub fn roll_back(&mut self) {
-        for (agent, _) in self.touched.drain() {
+        for agent in std::mem::take(&mut self.touched).into_keys() {
             self.known.remove(&agent);
         }
     }
 }
+
+#[cfg(test)]
+#[path = "inbound_tests.rs"]
+mod tests;

@@ -15,7 +15,8 @@ use tallyho_plugin::{Fate, Fault, Life, Message};
 #[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 pub enum Input {
-    /// A message from another site, already routed.
+    /// A message from another site. The ledger finds out whose it is: only there is it known what the
+    /// messages before it have changed.
     Peer(Inbound),
     /// A message that goes nowhere, but whose sender waits for its receipt.
     Dropped {
@@ -89,8 +90,6 @@ pub enum Input {
 /// A message from another site whose sender is proven (or marked `restricted`).
 #[derive(Debug, Clone)]
 pub struct Inbound {
-    /// The plugin that claims its target.
-    pub plugin: String,
     /// What the handler will see; its `ticket` is filled in by the ledger.
     pub message: Message,
     /// The envelope's `ticket` member, unchecked.

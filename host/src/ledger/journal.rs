@@ -112,40 +112,5 @@ pub fn ring(transaction: &mut dyn Transaction, table: &str, slots: u64, value: &
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::store::{MemoryStore, Store};
-    use tallyho_plugin::{Command, Timer};
-
-    #[test]
-    fn what_is_written_is_read_as_an_entry() {
-        let command = Event::Command(Command { name: "do".into(), caller: None, body: vec![0xa0] });
-        let timer = Event::Timer(Timer { key: "wake".into(), due: Timestamp(7) });
-        for (event, body, fault) in [(command, vec![0xa0], None), (timer, Vec::new(), Some("late".to_owned()))] {
-            let (at, seed) = (Timestamp(9), [3; 32]);
-            let new = NewEntry {
-                number: 0,
-                at,
-                plugin: "echo",
-                generation: 4,
-                event: &event,
-                body: &body,
-                seed: &seed,
-                fault: fault.clone(),
-            };
-            let mut store = MemoryStore::new();
-            let mut transaction = store.begin().unwrap();
-            Journal { next: 5 }.write(&mut *transaction, new).unwrap();
-            let bytes = transaction.get(TABLE, &5_u32.to_be_bytes()).unwrap().unwrap();
-            let read: Entry = ciborium::from_reader(bytes.as_slice()).unwrap();
-            // The event is kept without its body, which is beside it.
-            let event = match event {
-                Event::Command(command) => Event::Command(Command { body: Vec::new(), ..command }),
-                other => other,
-            };
-            let (plugin, seed) = ("echo".to_owned(), seed.to_vec());
-            assert_eq!(read, Entry { number: 5, at, plugin, generation: 4, event, body, seed, fault });
-        }
-    }
-}
+#[path = "journal_tests.rs"]
+mod tests;

@@ -22,9 +22,10 @@ pub const JOURNAL_SLOTS: u64 = 8_192;
 /// Notices remembered, oldest overwritten: what `watch` can still show to somebody who comes late.
 pub const NOTICE_SLOTS: u64 = 1_024;
 
-/// Ids of messages received but not applied that are remembered for one peer (PROTOCOL A.4). When a
-/// suspended plugin makes it more, the connection is closed and the peer keeps them.
-pub const HELD_MIDS: usize = 1_024;
+/// Ids of messages received but not applied that are remembered for one peer (PROTOCOL A.4): as many
+/// as a peer like us keeps ([`OUTBOX_ROWS_PER_PEER`]), so that none of its messages can be lost. A peer
+/// that sends more without waiting for receipts has them neither applied nor acknowledged.
+pub const HELD_MIDS: usize = 10_000;
 
 /// A handler calls another, which calls another: this deep and no deeper.
 pub const INVOKE_DEPTH: usize = 4;
@@ -38,6 +39,10 @@ pub const VALUE_BYTES: usize = 1 << 20;
 
 /// Rows that one `scan` may return.
 pub const SCAN_ROWS: u32 = 10_000;
+
+/// Times in a row that a batch is run again because another process of the site came first; then it
+/// waits as for a store that refuses.
+pub const CONFLICTS: u32 = 16;
 
 /// Effects (writes, messages, notices) that one event may have.
 pub const EFFECTS: usize = 10_000;

@@ -16,6 +16,8 @@ pub mod journal;
 pub mod limits;
 pub mod outbox;
 pub mod queue;
+#[cfg(test)]
+mod robot;
 pub mod router;
 pub mod services;
 pub mod table;

@@ -30,6 +30,19 @@ pub struct OutboxRow {
     pub message: Outgoing,
     /// When it was sent first.
     pub created: Timestamp,
+    /// Its sender has been told that it was handed over; a resend is not told again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub handed: bool,
+}
+
+/// A row that a receipt has removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Its id.
+    pub mid: u64,
+    /// Its plugin and the plugin's name for it, where its sender has asked for reports and has not
+    /// been told yet that it was handed over: the receipt may come before that report does.
+    pub untold: Option<(String, String)>,
 }
 
 /// Why a message could not be put into the outbox.
@@ -104,7 +117,7 @@ pub fn send(
     peer.last = peer.last.saturating_add(1).max(micros);
     peer.rows += 1;
     buffer.put(PEERS, agent.0.as_bytes(), &encode(&peer));
-    let row = OutboxRow { plugin: plugin.to_owned(), message: message.clone(), created: now };
+    let row = OutboxRow { plugin: plugin.to_owned(), message: message.clone(), created: now, handed: false };
     buffer.put(ROWS, &row_key(agent, peer.last), &encode(&row));
     if !message.key.is_empty() {
         buffer.put(NAMES, &name_key(plugin, agent, &message.key), &peer.last.to_be_bytes());
@@ -147,6 +160,22 @@ pub fn get(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<Option<
 /// [`OutboxError`].
 pub fn remove(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<Option<OutboxRow>, OutboxError> {
     let Some(row) = get(buffer, agent, mid)? else { return Ok(None) };
+    delete(buffer, agent, mid, &row)?;
+    Ok(Some(row))
+}
+
+/// The sender of a row has been told that it was handed over.
+///
+/// # Errors
+/// [`OutboxError`].
+pub fn mark_handed(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<(), OutboxError> {
+    if let Some(row) = get(buffer, agent, mid)? {
+        buffer.put(ROWS, &row_key(agent, mid), &encode(&OutboxRow { handed: true, ..row }));
+    }
+    Ok(())
+}
+
+fn delete(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64, row: &OutboxRow) -> Result<(), OutboxError> {
     buffer.delete(ROWS, &row_key(agent, mid));
     if !row.message.key.is_empty() {
         let name = name_key(&row.plugin, agent, &row.message.key);
@@ -158,31 +187,60 @@ pub fn remove(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<Opti
     let mut peer = peer(buffer, agent)?;
     peer.rows = peer.rows.saturating_sub(1);
     buffer.put(PEERS, agent.0.as_bytes(), &encode(&peer));
-    Ok(Some(row))
+    Ok(())
 }
 
-/// Removes the rows a receipt names; their ids. Tickets among them stay: they have no receipt, and are
-/// presented on channels of their own while later rows may have been received.
+/// Removes the rows a receipt names. Tickets are not among them: they are presented apart and carry
+/// no id, so no receipt speaks of them (PROTOCOL A.4).
 ///
 /// # Errors
 /// [`OutboxError`].
-pub fn receive(buffer: &mut Buffer<'_>, agent: &AgentId, upto: u64, also: &[u64]) -> Result<Vec<u64>, OutboxError> {
-    let range = Range {
-        from: row_key(agent, 0),
-        to: Some(ByteBuf::from(row_key(agent, upto.saturating_add(1)))),
-        reverse: false,
-        limit: u32::try_from(OUTBOX_ROWS_PER_PEER).unwrap_or(u32::MAX),
-    };
-    let mut mids: Vec<u64> = buffer.scan(ROWS, &range)?.iter().filter_map(|(key, _)| mid_of(key)).collect();
-    mids.extend(also.iter().copied());
-    let mut received = Vec::with_capacity(mids.len());
-    for mid in mids {
-        if get(buffer, agent, mid)?.is_some_and(|row| row.message.ticket.is_none()) {
-            remove(buffer, agent, mid)?;
-            received.push(mid);
+pub fn receive(
+    buffer: &mut Buffer<'_>,
+    agent: &AgentId,
+    upto: u64,
+    also: &[u64],
+) -> Result<Vec<Received>, OutboxError> {
+    let mut received = Vec::new();
+    let end = row_key(agent, upto.saturating_add(1));
+    let mut from = row_key(agent, 0);
+    loop {
+        // A page at a time: all rows of a peer may be more than memory should hold.
+        let to = Some(ByteBuf::from(end.clone()));
+        let limit = u32::try_from(OUTBOX_WINDOW).unwrap_or(u32::MAX);
+        let rows = buffer.scan(ROWS, &Range { from, to, reverse: false, limit })?;
+        for (key, value) in &rows {
+            let Some(mid) = mid_of(key) else { continue };
+            take_received(buffer, agent, mid, &decode(value)?, &mut received)?;
+        }
+        match rows.last() {
+            Some((last, _)) if rows.len() == OUTBOX_WINDOW => from = [last.as_slice(), &[0]].concat(),
+            _ => break,
+        }
+    }
+    for mid in also {
+        if let Some(row) = get(buffer, agent, *mid)? {
+            take_received(buffer, agent, *mid, &row, &mut received)?;
         }
     }
     Ok(received)
+}
+
+fn take_received(
+    buffer: &mut Buffer<'_>,
+    agent: &AgentId,
+    mid: u64,
+    row: &OutboxRow,
+    received: &mut Vec<Received>,
+) -> Result<(), OutboxError> {
+    if row.message.ticket.is_some() {
+        return Ok(());
+    }
+    delete(buffer, agent, mid, row)?;
+    let untold = row.message.report && !row.handed;
+    let untold = untold.then(|| (row.plugin.clone(), row.message.key.clone()));
+    received.push(Received { mid, untold });
+    Ok(())
 }
 
 fn mid_of(key: &[u8]) -> Option<u64> {
@@ -234,37 +292,5 @@ pub fn agents(transaction: &mut dyn Transaction) -> Result<Vec<(AgentId, u64)>, 
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-    use crate::store::{MemoryStore, Store};
-    use tallyho_plugin::record::Chad;
-    use tallyho_plugin::services::{Keep, Schedule};
-
-    #[test]
-    fn a_receipt_of_later_messages_takes_no_ticket_with_it() {
-        let agent = AgentId::from_bytes(&[7; 32]);
-        let message = |ticket: bool| Outgoing {
-            to: Chad::user("bob", agent.clone()),
-            from: "alice".to_owned(),
-            target: "tally".to_owned(),
-            action: "any".to_owned(),
-            object: Vec::new(),
-            tally: None,
-            ticket: ticket.then(|| serde_json::json!({})),
-            key: String::new(),
-            schedule: Schedule::Request,
-            keep: Keep::HandedOver,
-            report: false,
-        };
-        let mut store = MemoryStore::new();
-        let mut transaction = store.begin().unwrap();
-        let mut buffer = Buffer::new(&mut *transaction);
-        let mut put = |ticket| send(&mut buffer, "tally", &message(ticket), Timestamp(1)).unwrap().1;
-        let (before, ticket, after) = (put(false), put(true), put(false));
-        assert_eq!(receive(&mut buffer, &agent, after, &[]).unwrap(), [before, after]);
-        assert!(get(&mut buffer, &agent, ticket).unwrap().is_some());
-        assert!(remove(&mut buffer, &agent, ticket).unwrap().is_some(), "its own end removes it");
-    }
-}
+#[path = "outbox_tests.rs"]
+mod tests;

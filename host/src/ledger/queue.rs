@@ -22,6 +22,13 @@ pub enum Item {
     Ask(Box<dyn FnOnce(&mut Core) + Send>),
 }
 
+impl Item {
+    /// Whether somebody waits for it, so that it can be done or refused while nothing can be committed.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self, Item::Ask(_) | Item::Input(Input::Command { .. }, ..))
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     urgent: VecDeque<Item>,
@@ -32,6 +39,13 @@ struct Inner {
     /// Threads that wait for room.
     crowd: usize,
     closed: bool,
+}
+
+impl Inner {
+    /// Nothing to take, and more may come.
+    fn is_empty(&self) -> bool {
+        self.urgent.is_empty() && self.waiting.is_empty() && !self.closed
+    }
 }
 
 /// The queue; see the module.
@@ -80,7 +94,10 @@ impl Queue {
         let result = if ready.is_empty() {
             Poll::Ready(Ok(()))
         } else {
-            inner.full.push(context.waker().clone());
+            // A task may be polled often while it waits here.
+            if !inner.full.iter().any(|waker| waker.will_wake(context.waker())) {
+                inner.full.push(context.waker().clone());
+            }
             Poll::Pending
         };
         self.fill(inner);
@@ -119,12 +136,14 @@ impl Queue {
     /// closed and empty.
     pub fn take(&self, most: usize, patience: Option<Duration>) -> Option<Vec<Item>> {
         let mut inner = self.lock();
-        let empty = |inner: &mut Inner| inner.urgent.is_empty() && inner.waiting.is_empty() && !inner.closed;
-        inner.idle = empty(&mut inner);
+        inner.idle = inner.is_empty();
         inner = match patience {
-            None => self.filled.wait_while(inner, empty).unwrap_or_else(PoisonError::into_inner),
+            None => self.filled.wait_while(inner, |inner| inner.is_empty()).unwrap_or_else(PoisonError::into_inner),
             Some(patience) => {
-                self.filled.wait_timeout_while(inner, patience, empty).unwrap_or_else(PoisonError::into_inner).0
+                self.filled
+                    .wait_timeout_while(inner, patience, |inner| inner.is_empty())
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
             }
         };
         inner.idle = false;
@@ -135,13 +154,52 @@ impl Queue {
         }
         let mut items: Vec<Item> = inner.urgent.drain(..urgent).collect();
         items.extend(inner.waiting.drain(..waiting));
-        if waiting > 0 {
-            if inner.crowd > 0 {
+        self.emptied(inner, waiting > 0);
+        Some(items)
+    }
+
+    /// As [`take`](Self::take), but only items that somebody waits for; the others keep their places.
+    /// `None` when closed and there are none of these.
+    pub fn take_awaited(&self, most: usize, patience: Option<Duration>) -> Option<Vec<Item>> {
+        let patience = patience.unwrap_or(Duration::MAX);
+        let none = |inner: &mut Inner| {
+            // Woken for another item, it waits again and wants to be woken again.
+            inner.idle = !inner.closed && !inner.urgent.iter().chain(&inner.waiting).any(Item::is_awaited);
+            inner.idle
+        };
+        let inner = self.lock();
+        let mut inner = self.filled.wait_timeout_while(inner, patience, none).unwrap_or_else(PoisonError::into_inner).0;
+        inner.idle = false;
+        let mut items = Vec::new();
+        let mut room = false;
+        let Inner { urgent, waiting, .. } = &mut *inner;
+        for (queue, bounded) in [(urgent, false), (waiting, true)] {
+            for item in std::mem::take(queue) {
+                if items.len() < most && item.is_awaited() {
+                    items.push(item);
+                    room |= bounded;
+                } else {
+                    queue.push_back(item);
+                }
+            }
+        }
+        if items.is_empty() && inner.closed {
+            return None;
+        }
+        self.emptied(inner, room);
+        Some(items)
+    }
+
+    /// Tells those who wait for room. They are woken without the lock: a waker may do as it pleases.
+    fn emptied(&self, mut inner: MutexGuard<'_, Inner>, room: bool) {
+        if room {
+            let (full, crowd) = (std::mem::take(&mut inner.full), inner.crowd);
+            drop(inner);
+            if crowd > 0 {
                 self.emptied.notify_all();
             }
-            inner.full.drain(..).for_each(Waker::wake);
+            full.into_iter().for_each(Waker::wake);
         }
-        Some(items)
     }
 
     /// Takes nothing more; what is there is still taken out.
@@ -149,7 +207,20 @@ impl Queue {
         let mut inner = self.lock();
         inner.closed = true;
         self.filled.notify_all();
-        self.emptied.notify_all();
-        inner.full.drain(..).for_each(Waker::wake);
+        self.emptied(inner, true);
+    }
+
+    /// Takes nothing more and forgets what is there: nobody will ever do it. Whoever waits for an
+    /// answer learns so.
+    pub fn abandon(&self) {
+        self.close();
+        let mut inner = self.lock();
+        let items = (std::mem::take(&mut inner.urgent), std::mem::take(&mut inner.waiting));
+        drop(inner);
+        drop(items);
     }
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

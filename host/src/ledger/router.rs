@@ -1,9 +1,10 @@
 //! Which plugin a message is for, and whether its sender may send it (PROTOCOL 3.1, checks 2 and 5).
 
 use super::table::PluginTable;
-use crate::site::relations::{RelationRegistry, Verdict};
+use crate::site::relations::{Granted, RelationChange, RelationRegistry, Verdict};
 use crate::wire::envelope::text_member;
 use tallyho_plugin::manifest::RelationMember;
+use tallyho_plugin::record::{AgentId, Timestamp};
 use tallyho_plugin::{Message, Target};
 
 /// Why a message goes nowhere. Nothing is answered in any case.
@@ -29,6 +30,13 @@ pub enum Dropped {
     UnknownRelation,
 }
 
+impl Dropped {
+    /// Whether a message that came just before may change it.
+    pub fn may_pass(self) -> bool {
+        matches!(self, Dropped::OtherParties | Dropped::UnknownRelation)
+    }
+}
+
 /// The plugin that the message is for.
 ///
 /// # Errors
@@ -37,7 +45,21 @@ pub fn route(
     table: &PluginTable,
     relations: &RelationRegistry,
     message: &Message,
-    now: tallyho_plugin::record::Timestamp,
+    now: Timestamp,
+) -> Result<String, Dropped> {
+    route_within(table, relations, &[], message, now)
+}
+
+/// The same inside a batch that has made these changes, of which the registry has not been told yet.
+///
+/// # Errors
+/// [`Dropped`].
+pub fn route_within(
+    table: &PluginTable,
+    relations: &RelationRegistry,
+    changes: &[RelationChange],
+    message: &Message,
+    now: Timestamp,
 ) -> Result<String, Dropped> {
     let (serving, target) = table.claiming(&message.target).ok_or(Dropped::UnknownTarget)?;
     if !target.actions.contains(&message.action) {
@@ -49,15 +71,16 @@ pub fn route(
             false => Err(Dropped::NotPublic),
         };
     }
-    joined(relations, target, message, now)?;
+    joined(relations, changes, target, message, now)?;
     Ok(serving.manifest().name.clone())
 }
 
 fn joined(
     relations: &RelationRegistry,
+    changes: &[RelationChange],
     target: &Target,
     message: &Message,
-    now: tallyho_plugin::record::Timestamp,
+    now: Timestamp,
 ) -> Result<(), Dropped> {
     let subject = match &target.relation {
         None => return Ok(()),
@@ -75,10 +98,60 @@ fn joined(
     let Some(subject) = subject else {
         return if unrelated { Ok(()) } else { Err(Dropped::NoRelation) };
     };
-    match relations.joins(user, &subject, partner, &message.from.agent, now) {
+    match joins(relations, changes, user, &subject, partner, &message.from.agent, now) {
         Verdict::Joined => Ok(()),
         Verdict::OtherParties => Err(Dropped::OtherParties),
         Verdict::Unknown if unrelated => Ok(()),
         Verdict::Unknown => Err(Dropped::UnknownRelation),
     }
 }
+
+/// [`RelationRegistry::joins`], as it will answer once it knows of the changes.
+fn joins(
+    relations: &RelationRegistry,
+    changes: &[RelationChange],
+    user: &str,
+    subject: &str,
+    partner: &str,
+    agent: &AgentId,
+    now: Timestamp,
+) -> Verdict {
+    let before = || relations.joins(user, subject, partner, agent, now);
+    let about = |granted: &Granted| granted.relation.user == user && granted.relation.subject == subject;
+    let mut changes = changes.iter().filter(|change| about(of(change))).peekable();
+    if changes.peek().is_none() {
+        return before();
+    }
+    let mut held = relations.of(agent, now);
+    held.retain(about);
+    let mut others = false;
+    for change in changes {
+        let granted = of(change);
+        if &granted.relation.agent == agent {
+            held.retain(|one| one.plugin != granted.plugin);
+        }
+        if matches!(change, RelationChange::Granted(_)) {
+            others = true;
+            held.extend(Some(granted.clone()).filter(|granted| &granted.relation.agent == agent));
+        }
+    }
+    let runs = |one: &Granted| one.relation.until.is_none_or(|until| now < until);
+    let fits = |one: &Granted| one.relation.partner.is_empty() || one.relation.partner == partner;
+    if held.iter().any(|one| runs(one) && fits(one)) {
+        Verdict::Joined
+    } else if others || before() == Verdict::OtherParties {
+        Verdict::OtherParties
+    } else {
+        Verdict::Unknown
+    }
+}
+
+fn of(change: &RelationChange) -> &Granted {
+    match change {
+        RelationChange::Granted(granted) | RelationChange::Ended(granted) => granted,
+    }
+}
+
+#[cfg(test)]
+#[path = "router_tests.rs"]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::input::{Post, Released};
-use super::limits::{EFFECTS, ENVELOPE_ROOM, INVOKE_DEPTH, KEY_BYTES, SCAN_ROWS, VALUE_BYTES};
+use super::limits::{EFFECTS, ENVELOPE_ROOM, INVOKE_DEPTH, KEY_BYTES, METRICS, SCAN_ROWS, VALUE_BYTES};
 use super::outbox::{self, OutboxError};
 use super::table::PluginTable;
 use super::timers;
@@ -14,6 +14,7 @@ use crate::wire::envelope::{Envelope, check_object};
 use crate::wire::limits::{MAX_MESSAGE, MAX_OPENING_MESSAGE};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
 use tallyho_plugin::services::{Check, LogLevel, Outgoing, Range, Relation, Row, Services};
 use tallyho_plugin::{Command, Event, Fault, FaultKind};
@@ -95,7 +96,7 @@ pub struct EventServices<'e> {
     /// The store failed: whatever the handler makes of it, the event has to be run again.
     pub broken: Option<StoreError>,
     /// Counted by plugin and name.
-    pub metrics: Vec<(String, String, i64)>,
+    pub metrics: BTreeMap<(String, String), i64>,
 }
 
 impl<'e> EventServices<'e> {
@@ -119,7 +120,7 @@ impl<'e> EventServices<'e> {
             stack: Vec::new(),
             spoilt: None,
             broken: None,
-            metrics: Vec::new(),
+            metrics: BTreeMap::new(),
         }
     }
 
@@ -229,6 +230,14 @@ impl<'e> EventServices<'e> {
     }
 }
 
+/// A handler's name for a message or a timer becomes part of a key.
+fn named(name: &str) -> Result<(), Fault> {
+    match name.len() {
+        0..=KEY_BYTES => Ok(()),
+        length => Err(Fault::failed(format!("a message's or timer's name has {length} bytes of {KEY_BYTES}"))),
+    }
+}
+
 impl Services for EventServices<'_> {
     fn get(&mut self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         let table = self.readable(table)?;
@@ -263,6 +272,7 @@ impl Services for EventServices<'_> {
 
     fn send(&mut self, message: &Outgoing) -> Result<(), Fault> {
         self.room()?;
+        named(&message.key)?;
         self.fits(message)?;
         let plugin = self.current().to_owned();
         let sent = outbox::send(&mut self.buffer, &plugin, message, self.now);
@@ -283,6 +293,7 @@ impl Services for EventServices<'_> {
     }
 
     fn withdraw(&mut self, agent: &AgentId, key: &str) -> Result<bool, Fault> {
+        self.room()?;
         let plugin = self.current().to_owned();
         let withdrawn = outbox::withdraw(&mut self.buffer, &plugin, agent, key);
         let withdrawn = withdrawn.map_err(|error| self.outbox_failed(error))?;
@@ -308,11 +319,14 @@ impl Services for EventServices<'_> {
     }
 
     fn set_timer(&mut self, key: &str, at: Timestamp) -> Result<(), Fault> {
+        self.room()?;
+        named(key)?;
         let plugin = self.current().to_owned();
         timers::set(&mut self.buffer, &plugin, key, at).map_err(|error| self.store_failed(error))
     }
 
     fn cancel_timer(&mut self, key: &str) -> Result<(), Fault> {
+        self.room()?;
         let plugin = self.current().to_owned();
         timers::cancel(&mut self.buffer, &plugin, key).map(drop).map_err(|error| self.store_failed(error))
     }
@@ -387,8 +401,12 @@ impl Services for EventServices<'_> {
     }
 
     fn metric(&mut self, name: &str, add: i64) {
-        let plugin = self.current().to_owned();
-        self.metrics.push((plugin, name.to_owned(), add));
+        let name = (self.current().to_owned(), name.to_owned());
+        if let Some(value) = self.metrics.get_mut(&name) {
+            *value = value.saturating_add(add);
+        } else if self.metrics.len() < METRICS {
+            self.metrics.insert(name, add);
+        }
     }
 
     fn relate(&mut self, relation: &Relation) -> Result<(), Fault> {
@@ -412,3 +430,7 @@ impl Services for EventServices<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "services_tests.rs"]
+mod tests;

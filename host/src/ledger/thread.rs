@@ -2,7 +2,7 @@
 
 use super::core::{Core, Parts};
 use super::input::{Input, Outcome, Released};
-use super::limits::{BATCH, QUEUE, STORE_RETRY_MS};
+use super::limits::{BATCH, CONFLICTS, QUEUE, STORE_RETRY_MS};
 use super::queue::{Closed, Item, Queue, Tell};
 use super::table::PluginTable;
 use super::verify::{Checked, Slot, Workers};
@@ -156,6 +156,13 @@ struct Runner {
     refusal: Option<Refusal>,
 }
 
+impl Drop for Runner {
+    /// However the thread ends, also by a panic: nobody waits for it any more.
+    fn drop(&mut self) {
+        self.queue.abandon();
+    }
+}
+
 /// The store refuses writes.
 struct Refusal {
     why: String,
@@ -166,7 +173,7 @@ struct Refusal {
 impl Runner {
     fn run(mut self, released: Released) {
         self.release(released);
-        while let Some(items) = self.queue.take(self.room(), self.patience()) {
+        while let Some(items) = self.take() {
             for item in items {
                 self.sort(item);
             }
@@ -179,10 +186,13 @@ impl Runner {
         }
     }
 
-    /// How many items to take: while the store refuses, what cannot be run stays in the queue, whose
-    /// bound then slows the peers down.
-    fn room(&self) -> usize {
-        BATCH.min(QUEUE.saturating_sub(self.kept.len()))
+    /// What to do next. While the store refuses, what cannot be run stays in the queue, whose bound
+    /// then slows the peers down; but nobody waits in vain for an answer.
+    fn take(&self) -> Option<Vec<Item>> {
+        match BATCH.min(QUEUE.saturating_sub(self.kept.len())) {
+            0 => self.queue.take_awaited(BATCH, self.patience()),
+            room => self.queue.take(room, self.patience()),
+        }
     }
 
     /// How long to wait for something to do; `None`: as long as it takes.
@@ -227,7 +237,10 @@ impl Runner {
         crash_point("before-commit");
         let mut result = self.core.apply(&inputs, now);
         // Another process of the site came first; handlers are deterministic, so a retry is safe.
-        while matches!(result, Err(StoreError::Conflict)) {
+        for _ in 0..CONFLICTS {
+            if !matches!(result, Err(StoreError::Conflict)) {
+                break;
+            }
             result = self.core.apply(&inputs, self.clock.now());
         }
         match result {
@@ -244,17 +257,8 @@ impl Runner {
                 }
             }
             Err(error) => {
-                // A timer is found again by `due`; a command's caller decides what to do; everything
-                // else is kept.
-                let kept = inputs.into_iter().zip(tells).filter_map(|((input, checked), tell)| match input {
-                    Input::Timer { .. } => None,
-                    Input::Command { .. } => {
-                        refuse(tell, &error.to_string());
-                        None
-                    }
-                    _ => Some((input, checked, tell)),
-                });
-                self.kept = kept.collect();
+                let kept = inputs.into_iter().zip(tells);
+                self.kept = kept.map(|((input, checked), tell)| (input, checked, tell)).collect();
                 self.refused(&error);
             }
         }
@@ -267,6 +271,16 @@ impl Runner {
             .as_ref()
             .map_or(Duration::from_millis(first), |refusal| (refusal.wait * 2).min(Duration::from_millis(longest)));
         log::error!("nothing can be committed: {error}; trying again in {} ms", wait.as_millis());
+        // A timer is found again by `due`; a command's caller decides what to do; everything else is kept.
+        let kept = std::mem::take(&mut self.kept).into_iter().filter_map(|(input, checked, tell)| match input {
+            Input::Timer { .. } => None,
+            Input::Command { .. } => {
+                refuse(tell, &error.to_string());
+                None
+            }
+            _ => Some((input, checked, tell)),
+        });
+        self.kept = kept.collect();
         self.refusal = Some(Refusal { why: error.to_string(), again: Instant::now() + wait, wait });
     }
 
@@ -284,3 +298,7 @@ fn refuse(tell: Option<Tell>, why: &str) {
         tell(Outcome::Fault(Fault::host(format!("nothing was changed: {why}")).code("store")));
     }
 }
+
+#[cfg(test)]
+#[path = "thread_tests.rs"]
+mod tests;

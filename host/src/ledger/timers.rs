@@ -86,3 +86,7 @@ fn parse(key: &[u8]) -> Option<Due> {
     let (plugin, key) = std::str::from_utf8(name).ok()?.split_once('\0')?;
     Some(Due { plugin: plugin.to_owned(), key: key.to_owned(), due })
 }
+
+#[cfg(test)]
+#[path = "timers_tests.rs"]
+mod tests;

@@ -20,7 +20,7 @@ pub struct Slot(Arc<(Mutex<Option<Checked>>, Condvar)>);
 impl Slot {
     fn fill(&self, checked: Checked) {
         let (place, filled) = &*self.0;
-        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(checked);
+        place.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(checked);
         filled.notify_all();
     }
 
@@ -34,10 +34,20 @@ impl Slot {
     }
 }
 
+/// Fills the slot with nothing when dropped, where nothing has filled it: whatever happens to the
+/// worker, nobody waits for ever.
+struct Promise(Slot);
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.0.fill(Checked::new());
+    }
+}
+
 struct Job {
     plugin: Arc<dyn Plugin>,
     event: Event,
-    slot: Slot,
+    promise: Promise,
 }
 
 /// Worker threads that make checks.
@@ -63,10 +73,8 @@ impl Workers {
     /// Has the checks of an event made; waits where too many are waiting already.
     pub fn check(&self, plugin: Arc<dyn Plugin>, event: Event) -> Slot {
         let slot = Slot::default();
-        if let Err(unsent) = self.jobs.send(Job { plugin, event, slot: slot.clone() }) {
-            // No worker is left: `verify` makes the checks itself, where it needs them.
-            unsent.0.slot.fill(Checked::new());
-        }
+        // Where no worker is left the promise comes back, is dropped, and `verify` makes the checks itself.
+        drop(self.jobs.send(Job { plugin, event, promise: Promise(slot.clone()) }));
         slot
     }
 }
@@ -75,17 +83,21 @@ fn work(inbox: &Mutex<Receiver<Job>>) {
     loop {
         let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        let checked = catch_unwind(AssertUnwindSafe(|| {
+        let Job { plugin, event, promise } = job;
+        let made = catch_unwind(AssertUnwindSafe(|| {
             // What the handler does not name is checked when it asks.
-            let checks = job.plugin.prepare(&job.event).unwrap_or_default();
-            checks
-                .into_iter()
-                .map(|check| {
-                    let stands = verify(&check);
-                    (check, stands)
-                })
-                .collect()
+            let checks = plugin.prepare(&event).unwrap_or_default();
+            let checked = checks.into_iter().map(|check| {
+                let stands = verify(&check);
+                (check, stands)
+            });
+            promise.0.fill(checked.collect());
         }));
-        job.slot.fill(checked.unwrap_or_default());
+        // The payload is not dropped: doing so may panic again, and end this worker.
+        made.unwrap_or_else(std::mem::forget);
     }
 }
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

@@ -108,17 +108,7 @@ impl Channel {
                     Out::Row { .. } => None,
                 });
                 match old {
-                    Some(old) if old.upto <= receipt.upto => {
-                        let mut also = std::mem::take(&mut old.also);
-                        also.extend(receipt.also);
-                        also.retain(|mid| *mid > receipt.upto);
-                        also.sort_unstable();
-                        also.dedup();
-                        // What has no room is told when the peer sends it again.
-                        also.truncate(MAX_RECEIPT_GAPS);
-                        *old = Receipt { upto: receipt.upto, also };
-                    }
-                    Some(_) => {} // an older state than the one that waits
+                    Some(old) => merge(old, receipt),
                     None => waiting.queue.push_front(Out::Receipt(receipt)),
                 }
             }
@@ -182,3 +172,17 @@ impl Channel {
         Some(self.stalled.load(Ordering::Relaxed)).filter(|since| *since != i64::MAX).map(Timestamp)
     }
 }
+
+/// One receipt that says what both do. What it has no room for is acknowledged when it comes again.
+fn merge(old: &mut Receipt, new: Receipt) {
+    old.upto = old.upto.max(new.upto);
+    old.also.extend(new.also);
+    old.also.retain(|mid| *mid > old.upto);
+    old.also.sort_unstable();
+    old.also.dedup();
+    old.also.truncate(MAX_RECEIPT_GAPS);
+}
+
+#[cfg(test)]
+#[path = "channel_tests.rs"]
+mod tests;

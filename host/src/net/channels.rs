@@ -121,11 +121,10 @@ impl Channels {
             return Err(Crowded::HalfOpen);
         }
         let network = Network::of(address);
-        let from = counts.by_network.entry(network).or_default();
-        if *from >= self.bounds.per_address {
+        if counts.by_network.get(&network).copied().unwrap_or(0) >= self.bounds.per_address {
             return Err(Crowded::Address);
         }
-        *from += 1;
+        *counts.by_network.entry(network).or_default() += 1;
         counts.total += 1;
         counts.half_open += usize::from(half_open);
         Ok(Place { channels: Arc::clone(self), network, half_open })
@@ -209,36 +208,5 @@ impl Drop for Place {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn channels(connections: usize, per_address: usize, half_open: usize) -> Arc<Channels> {
-        Channels::new(Bounds { connections, per_address, half_open, ..Bounds::default() })
-    }
-
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn the_addresses_of_one_subscriber_share_their_bound() {
-        let channels = channels(10, 2, 10);
-        let taken = [channels.place(ip("2001:db8::1")).unwrap(), channels.place(ip("2001:db8::2")).unwrap()];
-        assert_eq!(channels.place(ip("2001:db8::3")).unwrap_err(), Crowded::Address);
-        assert!(channels.place(ip("2001:db8:0:1::3")).is_ok(), "another network");
-        let mapped = [channels.place(ip("::ffff:192.0.2.1")).unwrap(), channels.place(ip("192.0.2.1")).unwrap()];
-        assert_eq!(channels.place(ip("192.0.2.1")).unwrap_err(), Crowded::Address);
-        drop((taken, mapped));
-        assert_eq!(channels.count(), 0);
-        assert!(channels.counts.lock().unwrap().by_network.is_empty());
-    }
-
-    #[test]
-    fn strangers_handshakes_do_not_crowd_out_a_channel_that_this_site_has_dialled() {
-        let channels = channels(10, 10, 1);
-        let _stranger = channels.place(ip("192.0.2.1")).unwrap();
-        assert_eq!(channels.place(ip("192.0.2.2")).unwrap_err(), Crowded::HalfOpen);
-        assert!(channels.place_dialled(ip("192.0.2.3")).is_ok());
-    }
-}
+#[path = "channels_tests.rs"]
+mod tests;

@@ -1,20 +1,37 @@
 //! When which message leaves for which peer: the outbox's schedule (PROTOCOL 11), without I/O.
 //!
-//! Order matters. A host that gives receipts takes an id below the highest it has seen for a repeat and
-//! drops it (PROTOCOL A.4), and a receipt covers all ids up to its own. So on every channel with receipts
-//! the rows go out from the lowest id on, without a gap: the schedule says when a peer is called, not
-//! which rows go once it is reached.
-//!
 //! The courier holds a window of each peer's outbox rows in memory. It says what to dial and what to
 //! hand to an open channel, and is told what became of that. A row leaves the courier when the
 //! ledger says so (receipt, withdrawal) or when its schedule is used up; it is the ledger that
 //! deletes it from the store.
+//!
+//! A peer that gives receipts takes an id at or below the highest it has seen as seen before (PROTOCOL
+//! A.4). So no message may overtake another that has no receipt yet, whatever the schedule says:
+//!
+//! - all rows on their way are on one channel; the next one gets them all, lowest id first;
+//! - the opening message of a dial is the lowest row of all, and the others wait until it has ended;
+//! - a row given up stays in its place, and leaves with the others once a channel is there;
+//! - rows that have no room in memory keep later ones out of it.
+//!
+//! Tickets are apart from all this: each is presented by an opening packet of its own, whose answer
+//! is the only one there is, and carries no id.
+//!
+//! Orders must be carried out in the order in which they are given.
 
-use super::limits::{REQUEST_RETRY_MS, REQUEST_TRIES, TICKET_RETRY_MS, TICKET_TRIES};
+mod peer;
+#[cfg(test)]
+mod properties;
+mod schedule;
+#[cfg(test)]
+mod tests;
+
+use super::limits::REQUEST_RETRY_MS;
 use crate::ledger::input::Post;
 use crate::ledger::limits::OUTBOX_WINDOW;
 use crate::ledger::outbox::OutboxRow;
-use std::collections::{BTreeMap, HashMap};
+use peer::{Peer, Place, Waiting};
+use schedule::Jitter;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tallyho_plugin::record::{AgentId, Timestamp};
 use tallyho_plugin::services::{Keep, Schedule};
@@ -68,117 +85,63 @@ pub enum Order {
     },
 }
 
-#[derive(Debug)]
-struct Waiting {
-    row: Arc<OutboxRow>,
-    attempts: u32,
-    next: Timestamp,
-    /// The channel that has it, or the dial under way ([`DIALLING`]).
-    with: Option<ChannelId>,
-    /// Not one byte of it was ever written to a socket, as far as is known.
-    unsent: bool,
-}
-
-/// In place of a channel's id while a dial has the row.
-const DIALLING: ChannelId = 0;
-
-#[derive(Debug, Default)]
-struct Peer {
-    rows: BTreeMap<u64, Waiting>,
-    channels: Vec<(ChannelId, bool)>,
-    dialling: bool,
-    /// The store has rows beyond those in memory.
-    more: bool,
-    last: u64,
-}
-
-impl Waiting {
-    /// A ticket always opens a channel of its own, whose answer is the only one there is.
-    fn is_ticket(&self) -> bool {
-        self.row.message.ticket.is_some()
-    }
-}
-
-impl Peer {
-    /// The row to call the peer with, where one has come due: a ticket, or the lowest of the others.
-    fn to_dial(&mut self, now: Timestamp) -> Option<(u64, &mut Waiting)> {
-        let reached = !self.channels.is_empty();
-        let due = |waiting: &Waiting| waiting.with.is_none() && waiting.next <= now;
-        let ticket = self.rows.values().find(|waiting| due(waiting) && (waiting.is_ticket() || !reached))?.is_ticket();
-        let mut rows = self.rows.iter_mut().filter(|(_, waiting)| waiting.with.is_none());
-        let (mid, waiting) = rows.find(|(_, waiting)| match ticket {
-            true => waiting.is_ticket() && waiting.next <= now,
-            false => !waiting.is_ticket(),
-        })?;
-        Some((*mid, waiting))
-    }
-
-    /// Asks for more rows where the store has some and there is room.
-    fn replenish(&mut self, agent: &AgentId) -> Option<Order> {
-        if !self.more || self.rows.len() >= OUTBOX_WINDOW / 2 {
-            return None;
-        }
-        self.more = false; // asked for once; the answer says whether there is still more
-        Some(Order::Refill { agent: agent.clone(), after: self.last })
-    }
-}
-
 /// The schedule of all peers; see the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Courier {
-    peers: HashMap<AgentId, Peer>,
-    jitter: u64,
+    peers: BTreeMap<AgentId, Peer>,
+    jitter: Jitter,
 }
 
 impl Courier {
     /// A courier whose random delays are drawn from `seed`.
     pub fn new(seed: u64) -> Self {
-        Courier { peers: HashMap::new(), jitter: seed | 1 }
+        Courier { peers: BTreeMap::new(), jitter: Jitter::new(seed) }
     }
 
-    /// Rows to deliver. `fresh`: they have just been sent, rather than found in the store at start.
+    /// Rows to deliver, each peer's in order of ids. `fresh`: they have just been sent, rather than
+    /// found in the store at start, where each peer's are the first window of those there are.
     pub fn post(&mut self, posts: Vec<Post>, fresh: bool, now: Timestamp) -> Vec<Order> {
-        let mut agents = Vec::new();
-        let mut found: HashMap<AgentId, usize> = HashMap::new();
+        let mut agents = BTreeSet::new();
+        let mut found: BTreeMap<AgentId, usize> = BTreeMap::new();
         for Post { agent, mid, row } in posts {
+            let peer = self.peers.entry(agent.clone()).or_default();
+            if peer.more && fresh || !peer.take(mid, row, fresh, now) {
+                peer.revive(now);
+            }
             if !fresh {
                 *found.entry(agent.clone()).or_default() += 1;
             }
-            let peer = self.peers.entry(agent.clone()).or_default();
-            if peer.rows.len() >= OUTBOX_WINDOW || (peer.more && fresh) {
-                peer.more = true;
-                continue;
-            }
-            peer.last = peer.last.max(mid);
-            peer.rows.insert(mid, Waiting { row, attempts: 0, next: now, with: None, unsent: fresh });
-            if agents.last() != Some(&agent) {
-                agents.push(agent);
-            }
+            agents.insert(agent);
         }
-        for (agent, _) in found.into_iter().filter(|(_, rows)| *rows >= OUTBOX_WINDOW) {
-            // A whole window was found in the store: there may be more.
-            self.peers.entry(agent).or_default().more = true;
+        for (agent, found) in found {
+            if let Some(peer) = self.peers.get_mut(&agent).filter(|_| found >= OUTBOX_WINDOW) {
+                peer.more = true;
+            }
         }
         agents.iter().flat_map(|agent| self.work(agent, now)).collect()
     }
 
-    /// Rows of a peer read from the store after [`Order::Refill`].
+    /// Rows of a peer read from the store after [`Order::Refill`]. No commit may lie between the read
+    /// and this call.
     pub fn refill(&mut self, agent: &AgentId, posts: Vec<Post>, now: Timestamp) -> Vec<Order> {
-        self.peers.entry(agent.clone()).or_default().more = false; // `post` looks how many there are
-        let orders = self.post(posts, false, now);
-        self.forget(agent);
-        orders
+        let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
+        peer.asked = None;
+        peer.more = posts.len() >= OUTBOX_WINDOW;
+        for Post { mid, row, .. } in posts {
+            if !peer.take(mid, row, false, now) {
+                break;
+            }
+        }
+        self.work(agent, now)
     }
 
     /// These rows are received or withdrawn.
-    pub fn remove(&mut self, agent: &AgentId, mids: &[u64]) -> Vec<Order> {
+    pub fn remove(&mut self, agent: &AgentId, mids: &[u64], now: Timestamp) -> Vec<Order> {
         let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
         for mid in mids {
             peer.rows.remove(mid);
         }
-        let orders = peer.replenish(agent).into_iter().collect();
-        self.forget(agent);
-        orders
+        self.work(agent, now)
     }
 
     /// A channel to this peer is open; `receipts`: they are in force on it.
@@ -187,16 +150,29 @@ impl Courier {
         self.work(agent, now)
     }
 
-    /// A channel has closed; what it had not got through is sent again on the next.
+    /// A channel has closed; what it had not got through is sent again: on another that is open, or
+    /// when its schedule says.
     pub fn closed(&mut self, agent: &AgentId, channel: ChannelId, now: Timestamp) -> Vec<Order> {
         let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
         peer.channels.retain(|(open, _)| *open != channel);
-        for waiting in peer.rows.values_mut().filter(|waiting| waiting.with == Some(channel)) {
-            waiting.with = None;
-            waiting.next = now.plus(REQUEST_RETRY_MS.0.min(1_000));
+        let mut over = Vec::new();
+        for (mid, waiting) in &mut peer.rows {
+            match waiting.place {
+                // Some of it may have been written.
+                Place::Queued(with) if with == channel => waiting.attempts += 1,
+                Place::Handed(with) if with == channel => {}
+                _ => continue,
+            }
+            (waiting.place, waiting.unsent) = (Place::Here, false);
+            if waiting.plan(now, &mut self.jitter) {
+                over.push(*mid);
+            }
         }
-        let orders = self.work(agent, now);
-        self.forget(agent);
+        let mut orders = Vec::new();
+        for mid in over {
+            peer.give_up(agent, mid, "the channel closed before the message was received", &mut orders);
+        }
+        orders.append(&mut self.work(agent, now));
         orders
     }
 
@@ -204,20 +180,42 @@ impl Courier {
     pub fn handed(&mut self, agent: &AgentId, channel: ChannelId, mid: u64, now: Timestamp) -> Vec<Order> {
         let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
         let receipts = peer.channels.iter().any(|(open, receipts)| *open == channel && *receipts);
-        let Some(waiting) = peer.rows.get_mut(&mid) else { return Vec::new() };
+        let Some(waiting) = peer.rows.get_mut(&mid).filter(|waiting| waiting.place == Place::Queued(channel)) else {
+            return Vec::new(); // withdrawn meanwhile
+        };
         waiting.unsent = false;
         waiting.attempts += 1;
-        if !receipts {
-            match waiting.row.message.keep {
-                Keep::HandedOver => drop(peer.rows.remove(&mid)),
-                Keep::Withdrawn => {
-                    let delay = delay(waiting.row.message.schedule, waiting.attempts, &mut self.jitter);
-                    waiting.with = None;
-                    waiting.next = now.plus(delay.unwrap_or(REQUEST_RETRY_MS.1));
+        match waiting.row.message.keep {
+            _ if receipts => waiting.place = Place::Handed(channel),
+            Keep::HandedOver => drop(peer.rows.remove(&mid)),
+            Keep::Withdrawn => {
+                waiting.place = Place::Here;
+                waiting.repeated = true;
+                waiting.plan(now, &mut self.jitter);
+                if waiting.row.message.schedule == Schedule::Request {
+                    // A checkpoint is never given up (PROTOCOL 11.2).
+                    waiting.next.get_or_insert(now.plus(REQUEST_RETRY_MS.1));
                 }
             }
         }
-        vec![Order::Report { agent: agent.clone(), mid, fate: Fate::HandedOver, receipts }]
+        let mut orders = vec![Order::Report { agent: agent.clone(), mid, fate: Fate::HandedOver, receipts }];
+        orders.append(&mut self.work(agent, now));
+        orders
+    }
+
+    /// Asked just before a dial begins, which may have waited long for its turn. `Some`: it is not
+    /// wanted any more, since the row has gone or the peer has called itself.
+    pub fn called_off(&mut self, agent: &AgentId, mid: u64, now: Timestamp) -> Option<Vec<Order>> {
+        let peer = self.peers.get_mut(agent)?;
+        let dialling = peer.dialling.filter(|dialling| dialling.mid == mid)?;
+        if let Some(waiting) = peer.rows.get_mut(&mid) {
+            if dialling.ticket || peer.channels.is_empty() {
+                return None;
+            }
+            waiting.place = Place::Here;
+        }
+        peer.dialling = None;
+        Some(self.work(agent, now))
     }
 
     /// A dial ended with an open channel; a ticket that it `carried` was accepted, another opening
@@ -231,22 +229,20 @@ impl Courier {
         receipts: bool,
         now: Timestamp,
     ) -> Vec<Order> {
-        let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
-        peer.dialling = false;
+        let peer = self.peers.entry(agent.clone()).or_default();
+        peer.dialling = None;
         peer.channels.push((channel, receipts));
         let mut orders = Vec::new();
         match peer.rows.get_mut(&mid) {
-            Some(waiting) if waiting.row.message.ticket.is_some() => {
+            Some(waiting) if waiting.is_ticket() => {
                 peer.rows.remove(&mid);
                 orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::Accepted, receipts });
             }
-            // Another channel has it by now, where the peer has called too.
-            Some(waiting) if waiting.with != Some(DIALLING) => {}
             Some(waiting) if carried => {
-                waiting.with = Some(channel);
+                waiting.place = Place::Queued(channel);
                 orders = self.handed(agent, channel, mid, now);
             }
-            Some(waiting) => waiting.with = None,
+            Some(waiting) => waiting.place = Place::Here,
             None => {}
         }
         orders.append(&mut self.work(agent, now));
@@ -265,69 +261,40 @@ impl Courier {
         now: Timestamp,
     ) -> Vec<Order> {
         let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
-        peer.dialling = false;
+        let ticket = peer.dialling.take().is_some_and(|dialling| dialling.ticket);
         let mut orders = Vec::new();
-        let report = |mid, fate| Order::Report { agent: agent.clone(), mid, fate, receipts: false };
         if let Some(waiting) = peer.rows.get_mut(&mid) {
             waiting.unsent &= unsent;
-            if waiting.with == Some(DIALLING) {
-                waiting.with = None;
-            }
-            if closed && waiting.row.message.ticket.is_some() {
-                peer.rows.remove(&mid);
-                orders.push(report(mid, Fate::Refused));
-            }
+            waiting.place = Place::Here;
         }
-        // Every row that waited for this dial has had its attempt.
-        let mut over = Vec::new();
-        for (mid, waiting) in peer.rows.iter_mut().filter(|(_, waiting)| waiting.with.is_none() && waiting.next <= now)
-        {
-            waiting.attempts += 1;
-            let delay = delay(waiting.row.message.schedule, waiting.attempts, &mut self.jitter);
-            let next = delay.map(|delay| now.plus(delay)).filter(|next| match waiting.row.message.schedule {
-                Schedule::Until(end) => *next < end,
-                _ => true,
-            });
-            match next {
-                Some(next) => {
-                    waiting.next = next;
-                    if waiting.row.message.report {
-                        orders.push(report(*mid, Fate::Delayed { attempts: waiting.attempts, why: why.to_owned() }));
-                    }
-                }
-                None => {
-                    match waiting.row.message.schedule {
-                        // The request stands (PROTOCOL 11.2): it goes when the peer shows itself, and
-                        // must then go before what was sent later.
-                        Schedule::Request => waiting.next = Timestamp(i64::MAX),
-                        _ => over.push(*mid),
-                    }
-                    let (attempts, unsent) = (waiting.attempts, waiting.unsent);
-                    orders.push(report(*mid, Fate::Stalled { attempts, unsent, why: why.to_owned() }));
-                }
-            }
+        if ticket && closed && peer.rows.remove(&mid).is_some() {
+            orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::Refused, receipts: false });
         }
-        for mid in over {
-            peer.rows.remove(&mid);
+        // Every row that waited for this dial has had its attempt. What became of a ticket says
+        // nothing about others, and they nothing about it.
+        let waited = |(at, waiting): (&u64, &Waiting)| match ticket {
+            true => (*at == mid).then_some(*at),
+            false => (!waiting.is_ticket() && waiting.next.is_some_and(|next| next <= now)).then_some(*at),
+        };
+        let waited: Vec<u64> = peer.rows.iter().filter_map(waited).collect();
+        for mid in waited {
+            peer.tried(agent, mid, why, now, &mut self.jitter, &mut orders);
         }
-        orders.extend(peer.replenish(agent));
         orders.append(&mut self.work(agent, now));
-        self.forget(agent);
         orders
     }
 
     /// What has come due.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Order> {
-        let due = |peer: &Peer| peer.rows.values().any(|waiting| waiting.with.is_none() && waiting.next <= now);
+        let due = |peer: &Peer| peer.next().is_some_and(|next| next <= now);
         let agents: Vec<AgentId> =
             self.peers.iter().filter(|(_, peer)| due(peer)).map(|(agent, _)| agent.clone()).collect();
         agents.iter().flat_map(|agent| self.work(agent, now)).collect()
     }
 
-    /// When the next row comes due.
+    /// When something comes due.
     pub fn next(&self) -> Option<Timestamp> {
-        let idle = self.peers.values().filter(|peer| !peer.dialling);
-        idle.flat_map(|peer| peer.rows.values()).filter(|row| row.with.is_none()).map(|row| row.next).min()
+        self.peers.values().filter_map(Peer::next).min()
     }
 
     /// Rows waiting for a peer, as far as they are in memory.
@@ -335,65 +302,20 @@ impl Courier {
         self.peers.get(agent).map_or(0, |peer| peer.rows.len())
     }
 
-    /// Hands a peer's rows to its channel, in order, or has it dialled.
+    /// Peers that something is known of: with rows, channels or a dial under way.
+    pub fn peers(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Whatever can be done for this peer now; forgets it where nothing is left to do.
     fn work(&mut self, agent: &AgentId, now: Timestamp) -> Vec<Order> {
         let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
         let mut orders = Vec::new();
-        if let Some((channel, receipts)) = peer.channels.first().copied() {
-            for (mid, waiting) in peer.rows.iter_mut().filter(|(_, waiting)| !waiting.is_ticket()) {
-                let free = match waiting.with {
-                    None => receipts || waiting.attempts == 0 || waiting.next <= now,
-                    // The peer has called while it was being called: what the call carries has to come
-                    // before what follows on this channel, whichever arrives first.
-                    Some(DIALLING) => receipts,
-                    Some(_) => false,
-                };
-                if free {
-                    waiting.with = Some(channel);
-                    let (row, attempt) = (Arc::clone(&waiting.row), waiting.attempts + 1);
-                    orders.push(Order::Send { channel, mid: *mid, row, attempt });
-                }
-            }
-        }
-        if !peer.dialling
-            && let Some((mid, waiting)) = peer.to_dial(now)
-        {
-            waiting.with = Some(DIALLING);
-            let (row, attempt) = (Arc::clone(&waiting.row), waiting.attempts + 1);
-            peer.dialling = true;
-            orders.push(Order::Dial { to: row.message.to.clone(), mid, row, attempt });
+        peer.work(agent, now, &mut orders);
+        peer.ask(agent, now, &mut orders);
+        if peer.is_idle() {
+            self.peers.remove(agent);
         }
         orders
     }
-
-    /// Drops a peer that nothing is known of any more.
-    fn forget(&mut self, agent: &AgentId) {
-        let idle = |peer: &Peer| peer.rows.is_empty() && peer.channels.is_empty() && !peer.dialling && !peer.more;
-        if self.peers.get(agent).is_some_and(idle) {
-            self.peers.remove(agent);
-        }
-    }
 }
-
-/// Milliseconds from attempt `n` to the next; `None`: there is none (PROTOCOL 11.2).
-fn delay(schedule: Schedule, n: u32, jitter: &mut u64) -> Option<i64> {
-    match schedule {
-        Schedule::Request if n < REQUEST_TRIES => {
-            let (step, most) = REQUEST_RETRY_MS;
-            let delay = (step * i64::from(n)).min(most);
-            // xorshift64: spreads retries of many sites, nothing depends on its quality.
-            *jitter ^= *jitter << 13;
-            *jitter ^= *jitter >> 7;
-            *jitter ^= *jitter << 17;
-            let percent = i64::try_from(*jitter % 41).unwrap_or(0) - 20;
-            Some(delay + delay * percent / 100)
-        }
-        Schedule::Ticket if n < TICKET_TRIES => Some(TICKET_RETRY_MS),
-        Schedule::Until(_) => Some(2_000i64 << n.saturating_sub(1).min(8)),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-#[path = "courier_tests.rs"]
-mod tests;

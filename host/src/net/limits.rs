@@ -51,3 +51,7 @@ pub const TICKET_RETRY_MS: i64 = 10_000;
 
 /// Attempts of a ticket (PROTOCOL 11.2).
 pub const TICKET_TRIES: u32 = 3;
+
+/// A read of more outbox rows that brought no answer within this many milliseconds (the store failed)
+/// is asked for again.
+pub const REFILL_RETRY_MS: i64 = 5_000;

@@ -224,21 +224,20 @@ impl Net {
     pub(crate) fn opened(&self, channel: &Arc<Channel>) {
         self.channels.add(channel);
         if let Some(agent) = &channel.agent {
-            let receipts = channel.extensions.receipt;
-            self.courier(|courier| courier.opened(agent, channel.id, receipts, self.now()));
+            self.deliver(|courier, now| courier.opened(agent, channel.id, channel.extensions.receipt, now));
         }
     }
 
     pub(crate) fn closed(&self, channel: &Channel) {
         self.channels.remove(channel.id);
         if let Some(agent) = &channel.agent {
-            self.courier(|courier| courier.closed(agent, channel.id, self.now()));
+            self.deliver(|courier, now| courier.closed(agent, channel.id, now));
         }
     }
 
     pub(crate) fn handed(&self, channel: &Channel, mid: u64) {
         if let Some(agent) = &channel.agent {
-            self.courier(|courier| courier.handed(agent, channel.id, mid, self.now()));
+            self.deliver(|courier, now| courier.handed(agent, channel.id, mid, now));
         }
     }
 
@@ -250,30 +249,21 @@ impl Net {
         mid: u64,
         result: Result<(ChannelId, bool, bool), (bool, bool, String)>,
     ) {
-        let now = self.now();
-        self.courier(|courier| match result {
-            Ok((channel, receipts, carried)) => courier.answered(agent, channel, mid, carried, receipts, now),
-            Err((closed, unsent, why)) => courier.failed(agent, mid, closed, unsent, &why, now),
+        self.deliver(|courier, now| match &result {
+            Ok((channel, receipts, carried)) => courier.answered(agent, *channel, mid, *carried, *receipts, now),
+            Err((closed, unsent, why)) => courier.failed(agent, mid, *closed, *unsent, why, now),
         });
     }
 
-    /// Tells the courier something, and carries out what it wants done. Rows reach their channels
-    /// before anybody else can tell it something, or two threads could exchange their order.
-    fn courier(&self, tell: impl FnOnce(&mut Courier) -> Vec<Order>) {
+    /// Has the courier do something and carries out its orders before anybody else can ask it: two
+    /// threads that each carried out their own would let a message overtake an earlier one.
+    fn deliver(&self, act: impl FnOnce(&mut Courier, Timestamp) -> Vec<Order>) {
         let mut courier = locked(&self.courier);
-        let mut orders = tell(&mut courier);
-        orders.retain(|order| {
-            let Order::Send { channel, mid, row, attempt } = order else { return true };
-            // A channel that has gone meanwhile says so itself.
-            if let Some(channel) = self.channels.get(*channel) {
-                channel.send(Out::Row { mid: *mid, row: Arc::clone(row), attempt: *attempt });
-            }
-            false
-        });
-        drop(courier);
+        let orders = act(&mut courier, self.now());
         self.carry_out(orders);
     }
 
+    /// Nothing here waits or asks the courier again.
     fn carry_out(&self, orders: Vec<Order>) {
         for order in orders {
             match order {
@@ -290,7 +280,9 @@ impl Net {
                     task::spawn(async move {
                         // At most so many dials at a time; the channel is their semaphore.
                         let _ = begin.send(()).await;
-                        dial::dial(net, to, mid, row, attempt).await;
+                        if !net.called_off(&to.agent, mid) {
+                            dial::dial(net, to, mid, row, attempt).await;
+                        }
                         let _ = done.recv().await;
                     });
                 }
@@ -298,15 +290,24 @@ impl Net {
         }
     }
 
+    /// Whether a dial that has waited for its turn is not wanted any more.
+    fn called_off(&self, agent: &AgentId, mid: u64) -> bool {
+        let mut off = false;
+        self.deliver(|courier, now| {
+            let orders = courier.called_off(agent, mid, now);
+            off = orders.is_some();
+            orders.unwrap_or_default()
+        });
+        off
+    }
+
     fn refill(&self, agent: AgentId, after: u64) {
         let this = Weak::clone(&self.this);
         self.ledger().ask_urgently(move |core| {
             let Some(net) = this.upgrade() else { return };
             match core.refill(&agent, after) {
-                Ok(posts) => net.courier(|courier| courier.refill(&agent, posts, net.now())),
-                Err(error) => {
-                    log::error!("the outbox of {} cannot be read: {error}", agent.0);
-                }
+                Ok(posts) => net.deliver(|courier, now| courier.refill(&agent, posts, now)),
+                Err(error) => log::error!("the outbox of {} cannot be read: {error}", agent.0),
             }
         });
     }
@@ -400,11 +401,13 @@ impl Net {
             by_agent.entry(agent).or_default().push(mid);
         }
         for (agent, mids) in by_agent {
-            self.channels.with(&agent).iter().for_each(|channel| channel.withdraw(&mids));
-            self.courier(|courier| courier.remove(&agent, &mids));
+            self.deliver(|courier, now| {
+                self.channels.with(&agent).iter().for_each(|channel| channel.withdraw(&mids));
+                courier.remove(&agent, &mids, now)
+            });
         }
         if !posts.is_empty() {
-            self.courier(|courier| courier.post(posts, fresh, self.now()));
+            self.deliver(|courier, now| courier.post(posts, fresh, now));
         }
     }
 }
@@ -416,6 +419,6 @@ async fn tick(net: Weak<Net>) {
         let Some(net) = net.upgrade() else { return };
         let now = net.now();
         net.channels.sweep(now);
-        net.courier(|courier| courier.tick(now));
+        net.deliver(|courier, now| courier.tick(now));
     }
 }

@@ -2,7 +2,7 @@
 
 pub mod backend;
 mod founding;
-mod host;
+pub mod host;
 mod notices;
 mod open;
 mod operator;

@@ -124,7 +124,7 @@ fn message(mid: u64) -> Input {
         attempt: Some(1),
         body: body.clone(),
     };
-    Input::Peer(Inbound { plugin: TARGET.to_owned(), message, ticket: None, mid: Some(mid) })
+    Input::Peer(Inbound { message, ticket: None, mid: Some(mid) })
 }
 
 /// What leaves is forgotten.

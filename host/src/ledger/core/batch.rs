@@ -1,0 +1,169 @@
+//! The inputs of one transaction, one after another.
+
+use super::unreadable;
+use crate::ledger::buffer::Buffer;
+use crate::ledger::inbound::Windows;
+use crate::ledger::input::{Input, Outcome, Released};
+use crate::ledger::journal::{Journal, NewEntry};
+use crate::ledger::outbox::OutboxError;
+use crate::ledger::services::{EventServices, Host, HostCall, Random};
+use crate::ledger::table::{PluginTable, Serving};
+use crate::ledger::verify::Checked;
+use crate::site::addresses::{self, Source};
+use crate::site::relations::RelationRegistry;
+use crate::store::{StoreError, Transaction};
+use std::sync::Arc;
+use tallyho_plugin::record::Timestamp;
+use tallyho_plugin::{Command, Event, Fault, FaultKind};
+
+/// Inputs of one transaction.
+pub(super) struct Batch<'b> {
+    pub(super) transaction: &'b mut (dyn Transaction + 'b),
+    pub(super) table: &'b PluginTable,
+    pub(super) host: &'b dyn Host,
+    pub(super) relations: &'b RelationRegistry,
+    pub(super) seeds: &'b mut (dyn FnMut() -> [u8; 32] + Send),
+    pub(super) windows: &'b mut Windows,
+    pub(super) journal: &'b mut Journal,
+    pub(super) now: Timestamp,
+    pub(super) released: Released,
+    /// What plugins have counted, to be added once all this is durable.
+    pub(super) measures: Vec<(Arc<Serving>, String, i64)>,
+}
+
+impl Batch<'_> {
+    /// Runs one input. On an error the transaction is to be given up.
+    pub(super) fn input(&mut self, input: &Input, checked: &Checked) -> Result<Outcome, StoreError> {
+        match input {
+            Input::Peer(inbound) => self.peer(inbound, checked),
+            Input::Dropped { agent, mid } => {
+                self.windows.verdict(&mut *self.transaction, agent, *mid)?;
+                self.windows.apply(agent, *mid);
+                Ok(Outcome::Done(Vec::new()))
+            }
+            Input::Command { plugin, name, argument } if plugin == "host" => self.host_command(name, argument),
+            Input::Command { plugin, name, argument } => {
+                let body = argument.clone();
+                let event = Event::Command(Command { name: name.clone(), caller: None, body });
+                self.event(plugin, &event, checked, |_| Ok(None))
+            }
+            Input::Delivery { agent, mid, fate, receipts } => self.delivery(agent, *mid, fate, *receipts),
+            Input::Receipt { agent, receipt } => self.receipt(agent, receipt),
+            Input::Local { mid } => self.local(*mid),
+            Input::Timer { plugin, key, due } => self.timer(plugin, key, *due),
+            Input::Life { plugin, life } => self.event(plugin, &Event::Life(life.clone()), checked, |_| Ok(None)),
+            Input::Learn { from } => {
+                let now = self.now;
+                let mut buffer = Buffer::new(&mut *self.transaction);
+                let place = addresses::news(&mut buffer, from, Source::Message, now)?;
+                buffer.keep()?;
+                self.released.places.extend(place);
+                Ok(Outcome::Done(Vec::new()))
+            }
+            Input::Speaks { agent, compat } => {
+                let mut buffer = Buffer::new(&mut *self.transaction);
+                if addresses::found(&mut buffer, agent, *compat)? {
+                    let known = addresses::get(&mut buffer, agent)?.unwrap_or_default();
+                    self.released.places.push((agent.clone(), known));
+                }
+                buffer.keep()?;
+                Ok(Outcome::Done(Vec::new()))
+            }
+        }
+    }
+
+    /// Host rows changed apart from any plugin's event.
+    pub(super) fn buffered<T>(
+        &mut self,
+        change: impl FnOnce(&mut Buffer<'_>) -> Result<T, OutboxError>,
+    ) -> Result<T, StoreError> {
+        let mut buffer = Buffer::new(&mut *self.transaction);
+        let value = change(&mut buffer).map_err(unreadable)?;
+        buffer.keep()?;
+        Ok(value)
+    }
+
+    /// Gives one event to one plugin. `along` changes host rows that belong to the event, or says why
+    /// it must not succeed after all; they are kept only where it does.
+    pub(super) fn event(
+        &mut self,
+        plugin: &str,
+        event: &Event,
+        checked: &Checked,
+        along: impl FnOnce(&mut Buffer<'_>) -> Result<Option<Fault>, StoreError>,
+    ) -> Result<Outcome, StoreError> {
+        let seed = (self.seeds)();
+        let buffer = Buffer::new(&mut *self.transaction);
+        let mut services = EventServices::new(buffer, self.table, self.host, checked, self.now, seed);
+        let mut result = services.run(plugin, event);
+        let EventServices { mut buffer, released, broken, metrics, .. } = services;
+        if let Some(error) = broken {
+            return Err(error);
+        }
+        if result.is_ok()
+            && let Some(fault) = along(&mut buffer)?
+        {
+            result = Err(fault);
+        }
+        if result.is_ok() {
+            buffer.keep()?;
+            self.released.append(released);
+            for ((plugin, name), add) in metrics {
+                self.measures.extend(self.table.named(&plugin).map(|serving| (Arc::clone(serving), name, add)));
+            }
+        }
+        let fault = result.as_ref().err();
+        if let Some(fault) = fault.filter(|fault| fault.kind == FaultKind::Failed) {
+            log::error!(target: "tallyho::plugin", "{plugin}: {} failed and had no effect: {fault}", what(event));
+        }
+        let entry = NewEntry {
+            number: 0,
+            at: self.now,
+            plugin,
+            generation: self.table.named(plugin).map_or(0, |serving| serving.plugin.generation()),
+            event,
+            body: body(event),
+            seed: &seed,
+            fault: fault.map(ToString::to_string),
+        };
+        self.journal.write(&mut *self.transaction, entry)?;
+        Ok(match result {
+            Ok(answer) => Outcome::Done(answer),
+            Err(fault) => Outcome::Fault(fault),
+        })
+    }
+
+    fn host_command(&mut self, name: &str, argument: &[u8]) -> Result<Outcome, StoreError> {
+        let mut buffer = Buffer::new(&mut *self.transaction);
+        let mut random = Random::new((self.seeds)());
+        let mut released = Released::default();
+        let mut call =
+            HostCall { buffer: &mut buffer, caller: None, now: self.now, random: &mut random, released: &mut released };
+        Ok(match self.host.command(&mut call, name, argument) {
+            Ok(answer) => {
+                buffer.keep()?;
+                self.released.append(released);
+                Outcome::Done(answer)
+            }
+            Err(fault) => Outcome::Fault(fault),
+        })
+    }
+}
+
+fn body(event: &Event) -> &[u8] {
+    match event {
+        Event::Message(message) => &message.body,
+        Event::Command(command) => &command.body,
+        _ => &[],
+    }
+}
+
+fn what(event: &Event) -> String {
+    match event {
+        Event::Message(message) => format!("message {}/{}", message.target, message.action),
+        Event::Command(command) => format!("command {}", command.name),
+        Event::Timer(timer) => format!("timer {}", timer.key),
+        Event::Delivery(delivery) => format!("report on {}", delivery.key),
+        _ => "a turn of its life".to_owned(),
+    }
+}

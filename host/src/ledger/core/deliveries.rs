@@ -1,0 +1,110 @@
+//! Timers, and what became of messages sent.
+
+use super::batch::Batch;
+use super::unreadable;
+use crate::ledger::buffer::Buffer;
+use crate::ledger::input::Outcome;
+use crate::ledger::limits::TIMER_RETRY_MS;
+use crate::ledger::outbox;
+use crate::ledger::timers;
+use crate::ledger::verify::Checked;
+use crate::store::StoreError;
+use crate::wire::ext::Receipt;
+use tallyho_plugin::record::{AgentId, Timestamp};
+use tallyho_plugin::services::{Keep, Schedule};
+use tallyho_plugin::{Delivery, Event, Fate, Timer};
+
+/// Whose timers the host's own are.
+pub(super) const HOST: &str = "host";
+
+/// The name of the timer that has a message of this site to itself come again.
+pub(super) fn again_key(mid: u64) -> String {
+    format!("{AGAIN}{mid}")
+}
+
+const AGAIN: &str = "local/";
+
+impl Batch<'_> {
+    pub(super) fn timer(&mut self, plugin: &str, key: &str, due: Timestamp) -> Result<Outcome, StoreError> {
+        let mut buffer = Buffer::new(&mut *self.transaction);
+        if timers::cancel(&mut buffer, plugin, key)? != Some(due) {
+            return Ok(Outcome::Done(Vec::new())); // moved or cancelled since it was read
+        }
+        buffer.keep()?;
+        if let Some(mid) = key.strip_prefix(AGAIN).filter(|_| plugin == HOST) {
+            return self.local(mid.parse().unwrap_or_default());
+        }
+        let event = Event::Timer(Timer { key: key.to_owned(), due });
+        let outcome = self.event(plugin, &event, &Checked::new(), |_| Ok(None))?;
+        if matches!(outcome, Outcome::Fault(_)) {
+            let later = self.now.plus(TIMER_RETRY_MS);
+            let mut buffer = Buffer::new(&mut *self.transaction);
+            timers::set(&mut buffer, plugin, key, later)?;
+            buffer.keep()?;
+        }
+        Ok(outcome)
+    }
+
+    pub(super) fn delivery(
+        &mut self,
+        agent: &AgentId,
+        mid: u64,
+        fate: &Fate,
+        receipts: bool,
+    ) -> Result<Outcome, StoreError> {
+        let Some(row) = self.buffered(|buffer| outbox::get(buffer, agent, mid))? else {
+            return Ok(Outcome::Done(Vec::new())); // withdrawn, or received, meanwhile
+        };
+        let message = &row.message;
+        let gone = match fate {
+            Fate::Accepted | Fate::Refused => true,
+            // Given up for good; a request stands (PROTOCOL 11.2).
+            Fate::Stalled { .. } => message.schedule != Schedule::Request,
+            Fate::HandedOver => !receipts && message.keep == Keep::HandedOver,
+            _ => false,
+        };
+        if gone {
+            self.buffered(|buffer| outbox::remove(buffer, agent, mid))?;
+            self.released.withdrawn.push((agent.clone(), mid));
+        }
+        let terminal = matches!(fate, Fate::Accepted | Fate::Refused | Fate::Stalled { .. });
+        let again = *fate == Fate::HandedOver && row.handed;
+        if again || !(message.report || terminal) {
+            return Ok(Outcome::Done(Vec::new()));
+        }
+        let mark = (*fate == Fate::HandedOver && receipts).then_some(mid);
+        self.report(&row.plugin, &message.key, agent, fate.clone(), mark)
+    }
+
+    /// What a peer's host has committed is taken out of the outbox. Received is handed over: the
+    /// report may still be on its way, where the receipt came over another channel.
+    pub(super) fn receipt(&mut self, agent: &AgentId, receipt: &Receipt) -> Result<Outcome, StoreError> {
+        let received = self.buffered(|buffer| outbox::receive(buffer, agent, receipt.upto, &receipt.also))?;
+        for outbox::Received { mid, untold } in received {
+            self.released.withdrawn.push((agent.clone(), mid));
+            if let Some((plugin, key)) = untold {
+                self.report(&plugin, &key, agent, Fate::HandedOver, None)?;
+            }
+        }
+        Ok(Outcome::Done(Vec::new()))
+    }
+
+    /// Tells a plugin what became of its message. `mark`: the row that stays and is not to be told of
+    /// again.
+    pub(super) fn report(
+        &mut self,
+        plugin: &str,
+        key: &str,
+        to: &AgentId,
+        fate: Fate,
+        mark: Option<u64>,
+    ) -> Result<Outcome, StoreError> {
+        let delivery = Delivery { key: key.to_owned(), to: to.clone(), fate };
+        self.event(plugin, &Event::Delivery(delivery), &Checked::new(), |buffer| {
+            if let Some(mid) = mark {
+                outbox::mark_handed(buffer, to, mid).map_err(unreadable)?;
+            }
+            Ok(None)
+        })
+    }
+}

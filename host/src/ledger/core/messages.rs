@@ -1,0 +1,155 @@
+//! Messages, from peers and from this site to itself.
+
+use super::batch::Batch;
+use super::deliveries::{HOST, again_key};
+use crate::ledger::buffer::Buffer;
+use crate::ledger::inbound::Verdict;
+use crate::ledger::input::{Inbound, Outcome};
+use crate::ledger::journal;
+use crate::ledger::limits::{QUARANTINE_SLOTS, TIMER_RETRY_MS};
+use crate::ledger::outbox;
+use crate::ledger::router;
+use crate::ledger::timers;
+use crate::ledger::verify::Checked;
+use crate::site::tickets::{self, Presentation};
+use crate::store::StoreError;
+use tallyho_plugin::{Event, Fate, Fault, FaultKind, Message};
+
+impl Batch<'_> {
+    pub(super) fn peer(&mut self, inbound: &Inbound, checked: &Checked) -> Result<Outcome, StoreError> {
+        let agent = &inbound.message.from.agent;
+        if let Some(mid) = inbound.mid
+            && self.windows.verdict(&mut *self.transaction, agent, mid)? == Verdict::Again
+        {
+            return Ok(Outcome::Done(Vec::new()));
+        }
+        let outcome = self.routed(&inbound.message, inbound.ticket.as_ref(), checked)?;
+        match (inbound.mid, &outcome) {
+            // The host could not serve the handler: the peer keeps the message.
+            (Some(mid), Outcome::Fault(fault)) if fault.kind == FaultKind::Host => {
+                if !self.windows.hold(agent, mid) {
+                    log::warn!("agent {} has sent more than a peer may before its receipts", agent.0);
+                }
+            }
+            (Some(mid), _) => self.windows.apply(agent, mid),
+            (None, _) => {}
+        }
+        Ok(outcome)
+    }
+
+    /// Takes a message to the plugin it is for, if its sender may send it (PROTOCOL 3.1).
+    fn routed(
+        &mut self,
+        message: &Message,
+        ticket: Option<&serde_json::Value>,
+        checked: &Checked,
+    ) -> Result<Outcome, StoreError> {
+        match router::route_within(self.table, self.relations, &self.released.relations, message, self.now) {
+            Ok(plugin) => self.message(&plugin, message, ticket, checked),
+            Err(dropped) => {
+                let Message { target, action, from, .. } = message;
+                log::debug!("{target}/{action} from agent {} is dropped: {dropped}", from.agent.0);
+                Ok(Outcome::Fault(Fault::refused(dropped.to_string())))
+            }
+        }
+    }
+
+    /// A message, from a peer or from this site itself; a ticket in it is checked and consumed.
+    fn message(
+        &mut self,
+        plugin: &str,
+        message: &Message,
+        ticket: Option<&serde_json::Value>,
+        checked: &Checked,
+    ) -> Result<Outcome, StoreError> {
+        let Some(ticket) = ticket else {
+            let event = Event::Message(message.clone());
+            let outcome = self.event(plugin, &event, checked, |_| Ok(None))?;
+            self.set_aside(plugin, message, &outcome)?;
+            return Ok(outcome);
+        };
+        let now = self.now;
+        let presentation = Presentation {
+            target: &message.target,
+            action: &message.action,
+            to: &message.to,
+            from: &message.from,
+            ticket,
+        };
+        let (own, proven) = (self.host.agent(), &message.from.agent);
+        let mut buffer = Buffer::new(&mut *self.transaction);
+        let refused = |why: String| Ok(Outcome::Fault(Fault::refused(why).code("ticket")));
+        let valid = match tickets::present(&mut buffer, own, proven, &presentation, now)? {
+            Ok(valid) => valid,
+            Err(refusal) => return refused(refusal.to_string()),
+        };
+        if valid.plugin() != plugin {
+            return refused("the token is another plugin's".to_owned());
+        }
+        let event = Event::Message(Message { ticket: Some(valid.presented()), ..message.clone() });
+        let outcome = self.event(plugin, &event, checked, |buffer| match valid.consume(buffer, now) {
+            Ok(()) => Ok(None),
+            // Not another process, since this is one transaction: the handler itself has changed it.
+            Err(StoreError::Conflict) => Ok(Some(Fault::failed("the handler has changed the ticket it was given"))),
+            Err(error) => Err(error),
+        })?;
+        let outcome = match outcome {
+            Outcome::Fault(fault) if fault.kind == FaultKind::Refused => Outcome::Fault(fault.code("ticket")),
+            other => other,
+        };
+        self.set_aside(plugin, message, &outcome)?;
+        Ok(outcome)
+    }
+
+    /// A message that its handler could not handle is kept for the operator: nothing is lost, and
+    /// the peer is not asked for it for ever.
+    fn set_aside(&mut self, plugin: &str, message: &Message, outcome: &Outcome) -> Result<(), StoreError> {
+        let Outcome::Fault(fault) = outcome else { return Ok(()) };
+        if fault.kind != FaultKind::Failed {
+            return Ok(());
+        }
+        let body = serde_bytes::Bytes::new(&message.body);
+        let mut bytes = Vec::new();
+        ciborium::into_writer(&(self.now, plugin, message, body, fault.to_string()), &mut bytes)
+            .map_err(|error| StoreError::Engine(error.to_string()))?;
+        journal::ring(&mut *self.transaction, "host.quarantine", QUARANTINE_SLOTS, &bytes).map(drop)
+    }
+
+    /// A message of this site to itself: reported as handed over, handled, and taken out of the outbox,
+    /// all in one transaction. Where the host cannot serve the handler it stays, and comes again.
+    pub(super) fn local(&mut self, mid: u64) -> Result<Outcome, StoreError> {
+        let own = self.host.agent().clone();
+        let Some(row) = self.buffered(|buffer| outbox::get(buffer, &own, mid))? else {
+            return Ok(Outcome::Done(Vec::new())); // withdrawn meanwhile
+        };
+        let told = row.handed || !row.message.report || row.message.ticket.is_some();
+        let outbox::OutboxRow { plugin: sender, message: sent, .. } = row;
+        if !told {
+            self.report(&sender, &sent.key, &own, Fate::HandedOver, Some(mid))?;
+        }
+        let from = Some(sent.from.clone()).filter(|from| !from.is_empty());
+        let message = Message {
+            target: sent.target.clone(),
+            action: sent.action.clone(),
+            to: sent.to.clone(),
+            from: tallyho_plugin::record::Chad { cuid: from, agent: own.clone(), host: None, port: None },
+            tally: sent.tally.clone(),
+            ticket: None,
+            restricted: false,
+            attempt: None,
+            body: sent.object.clone(),
+        };
+        let outcome = self.routed(&message, sent.ticket.as_ref(), &Checked::new())?;
+        if matches!(&outcome, Outcome::Fault(fault) if fault.kind == FaultKind::Host) {
+            let later = self.now.plus(TIMER_RETRY_MS);
+            self.buffered(|buffer| Ok(timers::set(buffer, HOST, &again_key(mid), later)?))?;
+            return Ok(outcome);
+        }
+        self.buffered(|buffer| outbox::remove(buffer, &own, mid))?;
+        if sent.ticket.is_some() {
+            let fate = if matches!(outcome, Outcome::Done(_)) { Fate::Accepted } else { Fate::Refused };
+            self.report(&sender, &sent.key, &own, fate, None)?;
+        }
+        Ok(outcome)
+    }
+}

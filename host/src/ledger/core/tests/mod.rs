@@ -1,0 +1,9 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod events;
+mod failures;
+mod local;
+mod outgoing;
+mod peers;
+mod tickets;
+mod timers;

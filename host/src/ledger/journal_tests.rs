@@ -1,0 +1,84 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::ledger::robot::{NOW, event};
+use crate::store::{MemoryStore, Store};
+use tallyho_plugin::{Command, Timer};
+
+fn entry(event: &Event) -> NewEntry<'_> {
+    let (at, plugin) = (NOW, "r0");
+    NewEntry { number: 0, at, plugin, generation: 1, event, body: &[1], seed: &[2], fault: None }
+}
+
+fn numbers(store: &mut MemoryStore) -> Vec<u64> {
+    let mut transaction = store.begin().unwrap();
+    let mut found = Vec::new();
+    for slot in 0..u32::try_from(JOURNAL_SLOTS).unwrap() {
+        let Some(bytes) = transaction.get(TABLE, &slot.to_be_bytes()).unwrap() else { break };
+        found.push(ciborium::from_reader::<Entry, _>(bytes.as_slice()).unwrap().number);
+    }
+    found.sort_unstable();
+    found
+}
+
+#[test]
+fn the_journal_keeps_the_latest_entries_and_goes_on_where_it_stood() {
+    let mut store = MemoryStore::new();
+    let event = event("m");
+    let mut left = JOURNAL_SLOTS + 100;
+    while left > 0 {
+        let mut transaction = store.begin().unwrap();
+        let mut journal = Journal::open(&mut *transaction).unwrap();
+        for _ in 0..left.min(3_000) {
+            journal.write(&mut *transaction, entry(&event)).unwrap();
+        }
+        left -= left.min(3_000);
+        journal.mark(&mut *transaction).unwrap();
+        transaction.commit().unwrap();
+    }
+    assert_eq!(numbers(&mut store), (100..JOURNAL_SLOTS + 100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_ring_keeps_as_many_as_it_has_slots() {
+    let mut store = MemoryStore::new();
+    let mut transaction = store.begin().unwrap();
+    for n in 0..7_u8 {
+        assert_eq!(ring(&mut *transaction, "host.ring", 3, &[n]).unwrap(), u64::from(n));
+    }
+    let kept: Vec<Vec<u8>> =
+        (0..3_u32).map(|slot| transaction.get("host.ring", &slot.to_be_bytes()).unwrap().unwrap()).collect();
+    assert_eq!(kept, [[6], [4], [5]]);
+    assert_eq!(transaction.get("host.ring", &3_u32.to_be_bytes()).unwrap(), None);
+}
+
+#[test]
+fn what_is_written_is_read_as_an_entry() {
+    let command = Event::Command(Command { name: "do".into(), caller: None, body: vec![0xa0] });
+    let timer = Event::Timer(Timer { key: "wake".into(), due: Timestamp(7) });
+    for (event, body, fault) in [(command, vec![0xa0], None), (timer, Vec::new(), Some("late".to_owned()))] {
+        let (at, seed) = (Timestamp(9), [3; 32]);
+        let new = NewEntry {
+            number: 0,
+            at,
+            plugin: "echo",
+            generation: 4,
+            event: &event,
+            body: &body,
+            seed: &seed,
+            fault: fault.clone(),
+        };
+        let mut store = MemoryStore::new();
+        let mut transaction = store.begin().unwrap();
+        Journal { next: 5 }.write(&mut *transaction, new).unwrap();
+        let bytes = transaction.get(TABLE, &5_u32.to_be_bytes()).unwrap().unwrap();
+        let read: Entry = ciborium::from_reader(bytes.as_slice()).unwrap();
+        // The event is kept without its body, which is beside it.
+        let event = match event {
+            Event::Command(command) => Event::Command(Command { body: Vec::new(), ..command }),
+            other => other,
+        };
+        let (plugin, seed) = ("echo".to_owned(), seed.to_vec());
+        assert_eq!(read, Entry { number: 5, at, plugin, generation: 4, event, body, seed, fault });
+    }
+}

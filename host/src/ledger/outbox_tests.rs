@@ -1,0 +1,148 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::*;
+use crate::ledger::robot::{NOW, agent, outgoing};
+use crate::store::{MemoryStore, Store};
+
+/// Something done with the outbox, and kept.
+fn with<T>(store: &mut MemoryStore, act: impl FnOnce(&mut Buffer<'_>) -> Result<T, OutboxError>) -> T {
+    let mut transaction = store.begin().unwrap();
+    let mut buffer = Buffer::new(&mut *transaction);
+    let value = act(&mut buffer).unwrap();
+    buffer.keep().unwrap();
+    transaction.commit().unwrap();
+    value
+}
+
+fn put(store: &mut MemoryStore, name: &str, now: Timestamp) -> u64 {
+    with(store, |buffer| send(buffer, "r0", &outgoing(agent('b'), name, &[]), now)).1
+}
+
+fn names(store: &mut MemoryStore) -> Vec<String> {
+    let mut transaction = store.begin().unwrap();
+    let rows = window(&mut *transaction, &agent('b'), 0).unwrap();
+    rows.into_iter().map(|(_, row)| row.message.key).collect()
+}
+
+#[test]
+fn ids_rise_also_when_the_clock_is_set_back_or_the_outbox_was_empty() {
+    let mut store = MemoryStore::new();
+    let first = put(&mut store, "1", NOW);
+    let second = put(&mut store, "2", NOW);
+    let third = put(&mut store, "3", NOW.plus(-1_000_000));
+    with(&mut store, |buffer| receive(buffer, &agent('b'), third, &[]));
+    let fourth = put(&mut store, "4", NOW.plus(-2_000_000));
+    assert!(first < second && second < third && third < fourth);
+}
+
+#[test]
+fn ids_rise_after_an_older_copy_of_the_store_was_restored() {
+    let mut store = MemoryStore::new();
+    put(&mut store, "old", NOW);
+    let mut copy = store.snapshot();
+    let last = (0..50).map(|n| put(&mut store, &format!("{n}"), NOW.plus(n))).max().unwrap();
+    assert!(put(&mut copy, "after", NOW.plus(1_000)) > last);
+}
+
+#[test]
+fn ids_fit_a_json_number_for_two_centuries() {
+    let mut store = MemoryStore::new();
+    let year_2200 = Timestamp(7_258_118_400_000);
+    assert!(put(&mut store, "late", year_2200) <= crate::wire::limits::MAX_INTEGER);
+}
+
+#[test]
+fn a_message_replaces_the_one_of_its_name_to_the_same_agent_only() {
+    let mut store = MemoryStore::new();
+    let first = put(&mut store, "name", NOW);
+    put(&mut store, "other", NOW);
+    let other_agent = |buffer: &mut Buffer<'_>| send(buffer, "r0", &outgoing(agent('c'), "name", &[]), NOW);
+    assert_eq!(with(&mut store, other_agent).0, None);
+    let other_plugin = |buffer: &mut Buffer<'_>| send(buffer, "r1", &outgoing(agent('b'), "name", &[]), NOW);
+    assert_eq!(with(&mut store, other_plugin).0, None);
+    let again = |buffer: &mut Buffer<'_>| send(buffer, "r0", &outgoing(agent('b'), "name", &[]), NOW);
+    assert_eq!(with(&mut store, again).0, Some(first));
+    assert_eq!(names(&mut store), ["other", "name", "name"]);
+}
+
+#[test]
+fn messages_without_a_name_replace_nothing() {
+    let mut store = MemoryStore::new();
+    put(&mut store, "", NOW);
+    put(&mut store, "", NOW);
+    assert_eq!(names(&mut store).len(), 2);
+}
+
+#[test]
+fn a_name_is_withdrawn_once_and_then_free() {
+    let mut store = MemoryStore::new();
+    let mid = put(&mut store, "name", NOW);
+    assert_eq!(with(&mut store, |buffer| withdraw(buffer, "r0", &agent('b'), "name")), Some(mid));
+    assert_eq!(with(&mut store, |buffer| withdraw(buffer, "r0", &agent('b'), "name")), None);
+    assert!(names(&mut store).is_empty());
+}
+
+#[test]
+fn removing_an_old_row_leaves_the_name_to_the_later_one() {
+    let mut store = MemoryStore::new();
+    let first = put(&mut store, "name", NOW);
+    let second = put(&mut store, "name", NOW);
+    assert!(with(&mut store, |buffer| remove(buffer, &agent('b'), first)).is_none());
+    assert_eq!(with(&mut store, |buffer| withdraw(buffer, "r0", &agent('b'), "name")), Some(second));
+}
+
+#[test]
+fn a_peers_outbox_is_bounded_and_has_room_again_once_rows_have_gone() {
+    let mut store = MemoryStore::new();
+    with(&mut store, |buffer| {
+        for _ in 0..OUTBOX_ROWS_PER_PEER {
+            send(buffer, "r0", &outgoing(agent('b'), "", &[]), NOW)?;
+        }
+        let more = send(buffer, "r0", &outgoing(agent('b'), "", &[]), NOW);
+        assert!(matches!(more, Err(OutboxError::Full { .. })));
+        send(buffer, "r0", &outgoing(agent('c'), "", &[]), NOW).map(drop)
+    });
+    let received = with(&mut store, |buffer| receive(buffer, &agent('b'), u64::MAX - 1, &[]));
+    assert_eq!(received.len() as u64, OUTBOX_ROWS_PER_PEER);
+    put(&mut store, "", NOW);
+    let mut transaction = store.begin().unwrap();
+    let mut waiting = agents(&mut *transaction).unwrap();
+    waiting.sort();
+    let mut expected = [(agent('b'), 1), (agent('c'), 1)];
+    expected.sort();
+    assert_eq!(waiting, expected);
+}
+
+#[test]
+fn a_full_outbox_still_lets_a_message_be_replaced() {
+    let mut store = MemoryStore::new();
+    with(&mut store, |buffer| {
+        for n in 0..OUTBOX_ROWS_PER_PEER {
+            send(buffer, "r0", &outgoing(agent('b'), &format!("{n}"), &[]), NOW)?;
+        }
+        send(buffer, "r0", &outgoing(agent('b'), "7", &[]), NOW)
+    });
+}
+
+#[test]
+fn a_receipt_removes_what_it_names_and_nothing_else() {
+    let mut store = MemoryStore::new();
+    let mids: Vec<u64> = (0..5).map(|n| put(&mut store, &format!("{n}"), NOW)).collect();
+    let received = with(&mut store, |buffer| receive(buffer, &agent('b'), mids[1], &[mids[3], mids[4] + 7]));
+    assert_eq!(received.iter().map(|one| one.mid).collect::<Vec<_>>(), [mids[0], mids[1], mids[3]]);
+    assert_eq!(names(&mut store), ["2", "4"]);
+    assert!(with(&mut store, |buffer| receive(buffer, &agent('c'), u64::MAX, &mids)).is_empty());
+}
+
+#[test]
+fn a_row_from_before_reports_were_remembered_can_be_read() {
+    #[derive(Serialize)]
+    struct Old {
+        plugin: String,
+        message: Outgoing,
+        created: Timestamp,
+    }
+    let old = Old { plugin: "r0".to_owned(), message: outgoing(agent('b'), "x", &[]), created: NOW };
+    let row: OutboxRow = decode(&encode(&old)).unwrap();
+    assert!(!row.handed);
+}

@@ -1,0 +1,175 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::*;
+use crate::ledger::robot::{agent, command};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
+use std::thread;
+
+/// An input that can be told from others.
+fn item(number: u64) -> Item {
+    Item::Input(Input::Local { mid: number }, None, None)
+}
+
+fn numbers(items: Option<Vec<Item>>) -> Vec<u64> {
+    let number = |item| match item {
+        Item::Input(Input::Local { mid }, ..) => mid,
+        Item::Input(Input::Command { .. }, ..) => 1_000,
+        _ => 2_000,
+    };
+    items.expect("it is open").into_iter().map(number).collect()
+}
+
+#[derive(Default)]
+struct Bell(AtomicUsize);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Bell {
+    fn rings(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+fn poll(queue: &Queue, bell: &Arc<Bell>, number: u64) -> Poll<Result<(), Closed>> {
+    let waker = Waker::from(Arc::clone(bell));
+    queue.poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([number]), item)
+}
+
+fn fill(queue: &Queue) {
+    (0..QUEUE as u64).for_each(|number| queue.push(item(number)).unwrap());
+}
+
+#[test]
+fn items_come_out_in_order_the_urgent_ones_first() {
+    let queue = Queue::default();
+    (1..=3).for_each(|number| queue.push(item(number)).unwrap());
+    (11..=12).for_each(|number| queue.push_urgent(item(number)));
+    assert_eq!(numbers(queue.take(4, None)), [11, 12, 1, 2]);
+    assert_eq!(numbers(queue.take(4, None)), [3]);
+}
+
+#[test]
+fn a_full_queue_takes_nothing_until_something_is_taken_out() {
+    let queue = Queue::default();
+    fill(&queue);
+    let bell = Arc::new(Bell::default());
+    assert!(poll(&queue, &bell, 7).is_pending());
+    let mut made = false;
+    let waker = Waker::from(Arc::clone(&bell));
+    let full = queue.poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([0]), |number| {
+        made = true;
+        item(number)
+    });
+    assert!(full.is_pending() && !made, "what has no room is not made");
+    queue.push_urgent(item(99));
+    assert_eq!(numbers(queue.take(1, None)), [99]);
+    assert_eq!(bell.rings(), 0, "there is still no room");
+    queue.take(1, None);
+    assert_eq!(bell.rings(), 1);
+    assert!(poll(&queue, &bell, 7).is_ready());
+}
+
+#[test]
+fn a_task_that_is_polled_often_while_it_waits_is_remembered_once() {
+    let queue = Queue::default();
+    fill(&queue);
+    let bell = Arc::new(Bell::default());
+    (0..1_000).for_each(|_| assert!(poll(&queue, &bell, 7).is_pending()));
+    assert_eq!(queue.lock().full.len(), 1);
+    queue.take(1, None);
+    assert_eq!(bell.rings(), 1);
+}
+
+#[test]
+fn a_waker_may_use_the_queue_it_was_woken_by() {
+    struct Again(Arc<Queue>);
+    impl Wake for Again {
+        fn wake(self: Arc<Self>) {
+            self.0.push_urgent(item(5));
+        }
+    }
+    let queue = Arc::new(Queue::default());
+    fill(&queue);
+    let waker = Waker::from(Arc::new(Again(Arc::clone(&queue))));
+    assert!(queue.poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([1]), item).is_pending());
+    queue.take(1, None);
+    assert_eq!(numbers(queue.take(1, None)), [5]);
+}
+
+#[test]
+fn a_thread_that_waits_for_room_goes_on_when_there_is_some() {
+    let queue = Arc::new(Queue::default());
+    fill(&queue);
+    let pushing = thread::spawn({
+        let queue = Arc::clone(&queue);
+        move || queue.push(item(7))
+    });
+    let mut seen = Vec::new();
+    while seen.last() != Some(&7) {
+        seen.extend(numbers(queue.take(64, None)));
+    }
+    assert_eq!(pushing.join().unwrap(), Ok(()));
+    assert_eq!(seen.len(), QUEUE + 1);
+}
+
+#[test]
+fn nothing_comes_when_patience_ends() {
+    assert!(numbers(Queue::default().take(1, Some(Duration::from_millis(1)))).is_empty());
+}
+
+#[test]
+fn a_closed_queue_gives_out_what_it_has_and_takes_nothing() {
+    let queue = Arc::new(Queue::default());
+    fill(&queue);
+    let pushing = thread::spawn({
+        let queue = Arc::clone(&queue);
+        move || queue.push(item(7))
+    });
+    let bell = Arc::new(Bell::default());
+    assert!(poll(&queue, &bell, 8).is_pending());
+    queue.close();
+    assert_eq!(pushing.join().unwrap(), Err(Closed));
+    assert_eq!(bell.rings(), 1);
+    assert_eq!(poll(&queue, &bell, 8), Poll::Ready(Err(Closed)));
+    queue.push_urgent(item(9));
+    assert_eq!(numbers(queue.take(QUEUE, None)).len(), QUEUE);
+    assert!(queue.take(1, None).is_none());
+}
+
+#[test]
+fn what_somebody_waits_for_is_taken_past_what_nobody_does() {
+    let queue = Queue::default();
+    (1..=3).for_each(|number| queue.push(item(number)).unwrap());
+    queue.push(command("r0", &[]).into_item()).unwrap();
+    queue.push(item(4)).unwrap();
+    queue.push_urgent(item(11));
+    queue.push_urgent(Item::Ask(Box::new(|_| {})));
+    assert_eq!(numbers(queue.take_awaited(8, None)), [2_000, 1_000]);
+    assert!(numbers(queue.take_awaited(8, Some(Duration::from_millis(1)))).is_empty());
+    assert_eq!(numbers(queue.take(8, None)), [11, 1, 2, 3, 4]);
+    queue.close();
+    assert!(queue.take_awaited(8, None).is_none());
+}
+
+#[test]
+fn whoever_waits_for_an_answer_from_an_abandoned_queue_learns_that_none_comes() {
+    let queue = Queue::default();
+    let (tell, told) = std::sync::mpsc::channel();
+    let tell: Tell = Box::new(move |outcome| drop(tell.send(outcome)));
+    queue.push(Item::Input(Input::Dropped { agent: agent('b'), mid: 1 }, None, Some(tell))).unwrap();
+    queue.abandon();
+    assert!(told.recv().is_err());
+    assert!(queue.take(1, None).is_none());
+}
+
+impl Input {
+    fn into_item(self) -> Item {
+        Item::Input(self, None, None)
+    }
+}

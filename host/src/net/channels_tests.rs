@@ -1,0 +1,150 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::*;
+use crate::net::limits::IDLE_MS;
+use crate::wire::ext::Extensions;
+use std::task::Waker;
+
+fn address(last: u8) -> IpAddr {
+    [10, 0, 0, last].into()
+}
+
+fn channels() -> Arc<Channels> {
+    Channels::new(Bounds { connections: 4, per_address: 2, half_open: 3, idle_ms: IDLE_MS, ..Bounds::default() })
+}
+
+fn open(channels: &Channels, role: Role, agent: Option<AgentId>) -> Arc<Channel> {
+    let id = channels.name();
+    let channel = Channel::new(id, agent, (address(1), 1).into(), role, Extensions::ALL, Timestamp(0));
+    channels.add(&channel);
+    channel
+}
+
+fn is_closing(channel: &Channel) -> bool {
+    channel.watch(Waker::noop()).is_some()
+}
+
+#[test]
+fn places_are_bounded_in_all_per_address_and_in_handshakes_and_come_back() {
+    let channels = channels();
+    let mut first = channels.place(address(1)).unwrap();
+    let second = channels.place(address(1)).unwrap();
+    assert_eq!(channels.place(address(1)).unwrap_err(), Crowded::Address);
+    let third = channels.place(address(2)).unwrap();
+    assert_eq!(channels.place(address(3)).unwrap_err(), Crowded::HalfOpen);
+    first.established();
+    first.established();
+    let fourth = channels.place(address(3)).unwrap();
+    drop(third);
+    assert_eq!(channels.count(), 3);
+    drop(second);
+    let fifth = channels.place(address(1)).unwrap();
+    assert_eq!(channels.count(), 3);
+    drop((first, fourth, fifth));
+    assert_eq!(channels.count(), 0);
+    assert!(channels.counts.lock().unwrap().by_network.is_empty());
+    assert_eq!(channels.counts.lock().unwrap().half_open, 0);
+}
+
+#[test]
+fn the_total_is_bounded_whatever_the_addresses() {
+    let channels = channels();
+    let mut places = Vec::new();
+    for last in 1..=4 {
+        let mut place = channels.place(address(last)).unwrap();
+        place.established();
+        places.push(place);
+    }
+    assert_eq!(channels.place(address(5)).unwrap_err(), Crowded::Total);
+}
+
+#[test]
+fn one_that_finds_no_place_leaves_no_trace() {
+    let channels =
+        Channels::new(Bounds { connections: 4, per_address: 0, half_open: 3, idle_ms: IDLE_MS, ..Bounds::default() });
+    for last in 1..=9 {
+        assert_eq!(channels.place(address(last)).unwrap_err(), Crowded::Address);
+    }
+    assert!(channels.counts.lock().unwrap().by_network.is_empty());
+}
+
+#[test]
+fn names_are_never_that_of_a_dial_under_way_nor_twice_the_same() {
+    let channels = channels();
+    let names: std::collections::BTreeSet<_> = (0..100).map(|_| channels.name()).collect();
+    assert!(names.len() == 100 && !names.contains(&0));
+}
+
+#[test]
+fn an_idle_responder_closes_and_an_initiator_waits_much_longer() {
+    let channels = channels();
+    let (called, calling) = (open(&channels, Role::Responder, None), open(&channels, Role::Initiator, None));
+    channels.sweep(Timestamp(IDLE_MS - 1));
+    assert!(!is_closing(&called));
+    channels.sweep(Timestamp(IDLE_MS));
+    assert!(is_closing(&called) && !is_closing(&calling));
+    channels.sweep(Timestamp(DEAD_MS));
+    assert!(is_closing(&calling));
+}
+
+#[test]
+fn a_frame_that_came_keeps_a_channel_open() {
+    let channels = channels();
+    let called = open(&channels, Role::Responder, None);
+    called.heard(Timestamp(IDLE_MS - 1));
+    channels.sweep(Timestamp(IDLE_MS));
+    assert!(!is_closing(&called));
+}
+
+#[test]
+fn a_channel_that_takes_nothing_is_closed() {
+    let channels = channels();
+    let calling = open(&channels, Role::Initiator, None);
+    calling.stalled(Some(Timestamp(10)));
+    channels.sweep(Timestamp(9 + WRITE_STALL_MS));
+    assert!(!is_closing(&calling));
+    channels.sweep(Timestamp(10 + WRITE_STALL_MS));
+    assert!(is_closing(&calling));
+}
+
+#[test]
+fn channels_are_found_by_name_and_by_agent_until_removed() {
+    let channels = channels();
+    let bob = AgentId("bob".to_owned());
+    let (one, _stranger) =
+        (open(&channels, Role::Initiator, Some(bob.clone())), open(&channels, Role::Responder, None));
+    assert_eq!(channels.with(&bob).len(), 1);
+    assert_eq!(channels.get(one.id).map(|found| found.id), Some(one.id));
+    channels.remove(one.id);
+    assert!(channels.with(&bob).is_empty() && channels.get(one.id).is_none());
+    assert_eq!(channels.all().len(), 1);
+}
+
+fn bounded(connections: usize, per_address: usize, half_open: usize) -> Arc<Channels> {
+    Channels::new(Bounds { connections, per_address, half_open, ..Bounds::default() })
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn the_addresses_of_one_subscriber_share_their_bound() {
+    let channels = bounded(10, 2, 10);
+    let taken = [channels.place(ip("2001:db8::1")).unwrap(), channels.place(ip("2001:db8::2")).unwrap()];
+    assert_eq!(channels.place(ip("2001:db8::3")).unwrap_err(), Crowded::Address);
+    assert!(channels.place(ip("2001:db8:0:1::3")).is_ok(), "another network");
+    let mapped = [channels.place(ip("::ffff:192.0.2.1")).unwrap(), channels.place(ip("192.0.2.1")).unwrap()];
+    assert_eq!(channels.place(ip("192.0.2.1")).unwrap_err(), Crowded::Address);
+    drop((taken, mapped));
+    assert_eq!(channels.count(), 0);
+    assert!(channels.counts.lock().unwrap().by_network.is_empty());
+}
+
+#[test]
+fn strangers_handshakes_do_not_crowd_out_a_channel_that_this_site_has_dialled() {
+    let channels = bounded(10, 10, 1);
+    let _stranger = channels.place(ip("192.0.2.1")).unwrap();
+    assert_eq!(channels.place(ip("192.0.2.2")).unwrap_err(), Crowded::HalfOpen);
+    assert!(channels.place_dialled(ip("192.0.2.3")).is_ok());
+}
