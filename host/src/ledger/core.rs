@@ -11,6 +11,7 @@ use super::services::{EventServices, Host, HostCall, Random};
 use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
+use crate::crash::crash_point;
 use crate::site::addresses::{self, Source};
 use crate::site::relations::RelationRegistry;
 use crate::site::tickets::{self, Presentation};
@@ -140,6 +141,34 @@ impl Core {
         read(&mut *self.parts.store.begin()?)
     }
 
+    /// What a command answers that changes nothing, without a commit: while the store refuses writes,
+    /// people can still look. `None`: it would change something, or is no command.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn look(&mut self, input: &Input, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
+        let Input::Command { plugin, name, argument } = input else { return Ok(None) };
+        let Parts { store, table, host, seeds, .. } = &mut self.parts;
+        if plugin == "host" {
+            return Ok(None); // those that come here all write; see `node::views` for the others
+        }
+        let table = table.load_full();
+        let mut transaction = store.begin()?;
+        let (buffer, checked) = (Buffer::new(&mut *transaction), Checked::new());
+        let mut services = EventServices::new(buffer, &table, &**host, &checked, self.latest.max(now), seeds());
+        let command = Command { name: name.clone(), caller: None, body: argument.clone() };
+        let result = services.run(plugin, &Event::Command(command));
+        let EventServices { buffer, released, broken, .. } = services;
+        if let Some(error) = broken {
+            return Err(error);
+        }
+        Ok(match result {
+            Ok(answer) if buffer.count() == 0 && released.is_empty() => Some(Outcome::Done(answer)),
+            Ok(_) => None,
+            Err(fault) => Some(Outcome::Fault(fault)),
+        })
+    }
+
     /// Runs the inputs, each with the signature checks made for it, and commits. The time of an event
     /// never lies before that of an earlier one.
     ///
@@ -178,12 +207,17 @@ impl Core {
             journal,
             now: *latest,
             released: Released::default(),
+            changed: false,
         };
         let mut outcomes = Vec::with_capacity(inputs.len());
         for (input, checked) in inputs {
             outcomes.push(batch.input(input, checked)?);
         }
-        let Batch { mut released, .. } = batch;
+        let Batch { mut released, changed, .. } = batch;
+        if !changed {
+            // Commands that only look cost no commit.
+            return Ok(Done { outcomes, released });
+        }
         released.receipts = windows.write(&mut *transaction)?;
         journal.mark(&mut *transaction)?;
         for notice in &released.notices {
@@ -192,7 +226,9 @@ impl Core {
         }
         let (due, next) = timers::due(&mut *transaction, *latest)?;
         *next_timer = due.first().map(|timer| timer.due).or(next);
+        crash_point("before-commit");
         transaction.commit()?;
+        crash_point("after-commit");
         Ok(Done { outcomes, released })
     }
 }
@@ -220,10 +256,13 @@ struct Batch<'b> {
     journal: &'b mut Journal,
     now: Timestamp,
     released: Released,
+    /// There is something to commit.
+    changed: bool,
 }
 
 impl Batch<'_> {
     fn input(&mut self, input: &Input, checked: &Checked) -> Result<Outcome, StoreError> {
+        self.changed |= !matches!(input, Input::Command { .. });
         match input {
             Input::Peer(inbound) => self.peer(inbound, checked),
             Input::Dropped { agent, mid } => {
@@ -286,6 +325,7 @@ impl Batch<'_> {
         {
             result = Err(fault);
         }
+        let only_looked = buffer.count() == 0 && released.is_empty() && matches!(event, Event::Command(_));
         if result.is_ok() {
             buffer.keep()?;
             self.released.append(released);
@@ -295,6 +335,10 @@ impl Batch<'_> {
                 }
             }
         }
+        if let (Ok(answer), true) = (&result, only_looked) {
+            return Ok(Outcome::Done(answer.clone()));
+        }
+        self.changed = true;
         let fault = result.as_ref().err();
         if let Some(fault) = fault.filter(|fault| fault.kind == FaultKind::Failed) {
             log::error!(target: "tallyho::plugin", "{plugin}: {} failed and had no effect: {fault}", what(event));
@@ -324,6 +368,7 @@ impl Batch<'_> {
             HostCall { buffer: &mut buffer, caller: None, now: self.now, random: &mut random, released: &mut released };
         Ok(match self.host.command(&mut call, name, argument) {
             Ok(answer) => {
+                self.changed |= buffer.count() > 0 || !released.is_empty();
                 buffer.keep()?;
                 self.released.append(released);
                 Outcome::Done(answer)

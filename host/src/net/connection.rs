@@ -9,6 +9,7 @@ use super::channel::{Channel, Out};
 use super::channels::Place;
 use super::limits::WRITE_AHEAD;
 use super::receive::Received;
+use crate::crash::crash_point;
 use crate::ledger::input::Input;
 use crate::ledger::queue::Tell;
 use crate::wire::frame::{FrameReader, Kind};
@@ -129,6 +130,7 @@ impl Connection {
         self.written += taken;
         while let Some((_, mid)) = self.ends.front().copied().filter(|(end, _)| *end <= self.written) {
             self.ends.pop_front();
+            crash_point("frame-written");
             self.net.handed(&self.channel, mid);
         }
         // Keep the tail short without moving bytes for every write.
@@ -197,6 +199,7 @@ impl Connection {
                 Ok(message) => message,
                 Err(error) => break Poll::Ready(Err(self.fault(error.name()))),
             };
+            crash_point("frame-received");
             match self.net.receive(&self.channel, message) {
                 Received::Nothing => {}
                 Received::Inputs(inputs) => self.inputs.extend(inputs),

@@ -5,6 +5,7 @@ use super::notices::Watchers;
 use super::{SystemClock, views};
 use crate::control::Operator;
 use crate::control::server::Server;
+use crate::crash::crash_point;
 use crate::ledger::buffer::Buffer;
 use crate::ledger::core::Parts;
 use crate::ledger::table::Clash;
@@ -110,10 +111,13 @@ impl Node {
     pub fn open(home: Home, options: &NodeOptions) -> Result<Arc<Self>, NodeError> {
         let lock = home.lock()?;
         let config = Config::load(&home.config())?;
+        crash_point("starting");
         let key_folder = KeyFolder::of(&home);
         key_folder.agent_or_new()?;
         let keys = Arc::new(key_folder.load()?);
+        crash_point("starting");
         let mut store = SqliteStore::open(&home.store())?;
+        crash_point("starting");
         let table = load_plugins(&home, &config, options)?;
 
         let (relations, users, addresses) = books(&mut store, &config)?;
@@ -122,6 +126,7 @@ impl Node {
         let agent = keys.agent_id().clone();
         let own = Chad::agent(agent).at(place.host.as_str(), place.port);
 
+        crash_point("starting");
         let clock = Arc::new(SystemClock);
         let net = Net::new(
             NetParts {
@@ -156,6 +161,7 @@ impl Node {
         let heard = Arc::clone(&watchers);
         net.on_notice(move |notice| heard.tell(notice));
         let ledger = Ledger::start(parts, clock, Arc::new(ToNet::new(&net)))?;
+        crash_point("starting");
         net.serve(Arc::clone(&ledger), listener);
         Ok(Arc::new(Node {
             home,
@@ -181,6 +187,7 @@ impl Node {
         let operator: Arc<dyn Operator> = Arc::clone(self) as _;
         let server = Server::start(&path, &self.own.agent.0, operator)
             .map_err(|why| NodeError::Control { path: path.display().to_string(), why: why.to_string() })?;
+        crash_point("starting");
         *self.control.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(server);
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::host::{NewUser, answer};
 use super::{Node, views};
 use crate::control::Operator;
 use crate::control::host::manifest;
+use crate::crash::crash_point;
 use crate::site::users::Custody;
 use serde_json::{Value, json};
 use std::sync::mpsc::Receiver;
@@ -75,12 +76,14 @@ impl Node {
                 let made = self.key_folder.user_or_new(cuid, kind);
                 let (key, _) = made.map_err(|error| Fault::host(error.to_string()))?;
                 let public = key.public_jwk();
+                crash_point("user-key");
                 self.keys.add(cuid, key);
                 (public, Custody::Site)
             }
         };
         let user = NewUser { cuid: cuid.to_owned(), name: name.to_owned(), public, custody };
         let added = answer(&self.ledger.call("host", "user.put", to_cbor(&user)?)?)?;
+        crash_point("user-added");
         self.net.users().add(cuid);
         Ok(added)
     }
