@@ -74,7 +74,8 @@ impl Node {
                     Some(other) => return Err(Fault::usage(format!("key: {other} is neither p521 nor ed25519"))),
                 };
                 let made = self.key_folder.user_or_new(cuid, kind);
-                let (key, _) = made.map_err(|error| Fault::host(error.to_string()))?;
+                let fix = "make room on that disk or mend the folder's permissions, then repeat the command";
+                let (key, _) = made.map_err(|error| Fault::host(error.to_string()).code("system").fix(fix))?;
                 let public = key.public_jwk();
                 crash_point("user-key");
                 self.keys.add(cuid, key);
