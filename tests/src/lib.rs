@@ -2,6 +2,7 @@
 
 pub mod batches;
 pub mod flows;
+pub mod peer;
 pub mod plugins;
 pub mod services;
 pub mod site;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long a test waits for what must happen. Only a failure takes this long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A site with a home of its own; killed and cleaned away when dropped.
 pub struct Site {
@@ -19,6 +19,19 @@ pub struct Site {
     port: u16,
     environment: Vec<(String, String)>,
     plugins: Vec<String>,
+}
+
+/// Waits for something to be so.
+///
+/// # Panics
+/// When it never is.
+#[track_caller]
+pub fn until(so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < PATIENCE, "it never came to be");
+        std::thread::sleep(Duration::from_millis(5)); // between two looks; no result hangs on it
+    }
 }
 
 /// What a command left behind.
@@ -59,6 +72,20 @@ impl Site {
     /// When it does not run.
     pub fn with_users(users: &[&str]) -> Self {
         let mut site = Site::new();
+        site.start();
+        for user in users {
+            site.command(&["user", "add", user, "--key", "ed25519"]);
+        }
+        site
+    }
+
+    /// A running site with these users and these lines in its configuration.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn configured(lines: &str, users: &[&str]) -> Self {
+        let mut site = Site::new();
+        std::fs::write(site.home().join("tallyho.toml"), lines).expect("the configuration can be written");
         site.start();
         for user in users {
             site.command(&["user", "add", user, "--key", "ed25519"]);
@@ -131,6 +158,18 @@ impl Site {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Bytes of memory that the site's process holds (Linux).
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn memory(&self) -> u64 {
+        let id = self.child.as_ref().expect("it runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process has a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("with its memory");
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+        kilobytes * 1_024
     }
 
     /// Whether the site's process is still there.
