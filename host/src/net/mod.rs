@@ -275,6 +275,13 @@ impl Net {
         self.carry_out(orders);
     }
 
+    /// Whether others may be called. What waited in the store may be released before [`Net::serve`]
+    /// has said so; its dials must not be lost.
+    fn is_online(&self) -> bool {
+        self.ledger.wait();
+        self.online.load(Ordering::Relaxed)
+    }
+
     fn carry_out(&self, orders: Vec<Order>) {
         for order in orders {
             match order {
@@ -284,7 +291,7 @@ impl Net {
                 }
                 Order::Refill { agent, after } => self.refill(agent, after),
                 // Without network every dial waits for the next start.
-                Order::Dial { .. } if !self.online.load(Ordering::Relaxed) => {}
+                Order::Dial { .. } if !self.is_online() => {}
                 Order::Dial { to, mid, row, attempt } => {
                     let Some(net) = self.this.upgrade() else { return };
                     let (begin, done) = self.dials.clone();
