@@ -15,7 +15,7 @@ use tallyho_plugin::Fault;
 use tempfile::TempDir;
 
 /// How long a test waits for what must happen. Only a failure takes this long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A site with a home of its own; killed and cleaned away when dropped.
 pub struct Site {
@@ -39,6 +39,19 @@ impl Door {
     /// The command's fault.
     pub fn call(&self, plugin: &str, command: &str, argument: &Value) -> Result<Value, Fault> {
         Client::connect(&self.socket)?.patience(PATIENCE).call(plugin, command, argument)
+    }
+}
+
+/// Waits for something to be so.
+///
+/// # Panics
+/// When it never is.
+#[track_caller]
+pub fn until(so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < PATIENCE, "it never came to be");
+        std::thread::sleep(Duration::from_millis(5)); // between two looks; no result hangs on it
     }
 }
 
@@ -115,6 +128,20 @@ impl Site {
         Door { socket: self.home().join("control.sock") }
     }
 
+    /// A running site with these users and these lines in its configuration.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn configured(lines: &str, users: &[&str]) -> Self {
+        let mut site = Site::new();
+        std::fs::write(site.home().join("tallyho.toml"), lines).expect("the configuration can be written");
+        site.start();
+        for user in users {
+            site.command(&["user", "add", user, "--key", "ed25519"]);
+        }
+        site
+    }
+
     /// Runs only these plugins from the next start on.
     #[must_use]
     pub fn plugins(mut self, plugins: &[&str]) -> Self {
@@ -188,6 +215,18 @@ impl Site {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Bytes of memory that the site's process holds (Linux).
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn memory(&self) -> u64 {
+        let id = self.child.as_ref().expect("it runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process has a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("with its memory");
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+        kilobytes * 1_024
     }
 
     /// Whether the site's process is still there.
