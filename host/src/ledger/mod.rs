@@ -17,7 +17,7 @@ pub mod limits;
 pub mod outbox;
 pub mod queue;
 #[cfg(test)]
-mod room_tests;
+mod relate_tests;
 pub mod router;
 pub mod services;
 pub mod sweep;

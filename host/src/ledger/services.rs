@@ -410,7 +410,12 @@ impl Services for EventServices<'_> {
         })?;
         self.released.relations.push(granted);
         let Relation { agent, host, port, .. } = relation.clone();
-        self.news(&Chad { cuid: None, agent, host, port }, Source::Plugin)
+        // How old a handler's word is nobody knows: a certificate may be of years ago.
+        let known = addresses::get(&mut self.buffer, &agent).map_err(|error| self.store_failed(error))?;
+        match known.is_some_and(|known| known.learnt.is_some()) {
+            true => Ok(()),
+            false => self.news(&Chad { cuid: None, agent, host, port }, Source::Plugin),
+        }
     }
 
     fn unrelate(&mut self, user: &str, subject: &str, agent: &AgentId) -> Result<(), Fault> {
