@@ -73,6 +73,9 @@ pub async fn listen(net: Arc<Net>, listener: TcpListener) {
                 continue;
             }
         };
+        if net.is_stopping() {
+            return;
+        }
         if net.banned(address.ip()) {
             continue;
         }
