@@ -42,6 +42,12 @@ pub const SCAN_ROWS: u32 = 10_000;
 /// Effects (writes, messages, notices) that one event may have.
 pub const EFFECTS: usize = 10_000;
 
+/// Bytes of one line that a plugin logs: a screenful.
+pub const LOG_BYTES: usize = 2_048;
+
+/// Lines that plugins may log during one event; a loop must not fill the disk.
+pub const LOG_LINES: usize = 100;
+
 /// Timers run in one batch.
 pub const TIMERS_PER_BATCH: u32 = 64;
 

@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::input::{Post, Released};
-use super::limits::{EFFECTS, ENVELOPE_ROOM, INVOKE_DEPTH, KEY_BYTES, SCAN_ROWS, VALUE_BYTES};
+use super::limits::{EFFECTS, ENVELOPE_ROOM, INVOKE_DEPTH, KEY_BYTES, LOG_BYTES, LOG_LINES, SCAN_ROWS, VALUE_BYTES};
 use super::outbox::{self, OutboxError};
 use super::table::PluginTable;
 use super::timers;
@@ -14,6 +14,7 @@ use crate::wire::envelope::{Envelope, check_object};
 use crate::wire::limits::{MAX_MESSAGE, MAX_OPENING_MESSAGE};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::cmp::Ordering;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
 use tallyho_plugin::services::{Check, LogLevel, Outgoing, Range, Relation, Row, Services};
 use tallyho_plugin::{Command, Event, Fault, FaultKind};
@@ -98,6 +99,8 @@ pub struct EventServices<'e> {
     spoilt: Option<Fault>,
     /// The store failed: whatever the handler makes of it, the event has to be run again.
     pub broken: Option<StoreError>,
+    /// Lines logged.
+    lines: usize,
     /// Counted by plugin and name.
     pub metrics: Vec<(String, String, i64)>,
 }
@@ -123,6 +126,7 @@ impl<'e> EventServices<'e> {
             stack: Vec::new(),
             spoilt: None,
             broken: None,
+            lines: 0,
             metrics: Vec::new(),
         }
     }
@@ -231,6 +235,23 @@ impl<'e> EventServices<'e> {
             false => Err(Fault::failed(format!("the event has more than {EFFECTS} effects; do less in one event"))),
         }
     }
+}
+
+/// A plugin's line as it is logged. It must not pass for another one's, for fail2ban reads this log, and
+/// it must end.
+fn line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(LOG_BYTES));
+    for c in text.chars() {
+        if line.len() >= LOG_BYTES {
+            line.push_str("...");
+            break;
+        }
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line
 }
 
 impl Services for EventServices<'_> {
@@ -384,10 +405,12 @@ impl Services for EventServices<'_> {
             LogLevel::Info => log::Level::Info,
             LogLevel::Debug => log::Level::Debug,
         };
-        // A line of a plugin's must not pass for another one's: fail2ban reads this log.
-        let text: String =
-            text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
-        log::log!(target: "tallyho::plugin", level, "{}: {text}", self.current());
+        self.lines += 1;
+        match self.lines.cmp(&LOG_LINES) {
+            Ordering::Less => log::log!(target: "tallyho::plugin", level, "{}: {}", self.current(), line(text)),
+            Ordering::Equal => log::warn!(target: "tallyho::plugin", "{}: more lines are left out", self.current()),
+            Ordering::Greater => {}
+        }
     }
 
     fn metric(&mut self, name: &str, add: i64) {
@@ -425,5 +448,18 @@ impl Services for EventServices<'_> {
         let ended = ended.map_err(|error| self.store_failed(error))?;
         self.released.relations.extend(ended);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod log_tests {
+    use super::{LOG_BYTES, line};
+
+    #[test]
+    fn a_plugins_line_is_one_line_and_ends() {
+        assert_eq!(line("all is well: \u{e9}"), "all is well: \u{e9}");
+        assert_eq!(line("a\nstrike from 192.0.2.1: x\u{1b}"), "a\\nstrike from 192.0.2.1: x\\u{1b}");
+        let long = line(&"\u{7f}".repeat(LOG_BYTES * 10));
+        assert!(long.ends_with("...") && long.len() < LOG_BYTES + 16, "{}", long.len());
     }
 }
