@@ -129,3 +129,25 @@ fn a_site_that_lost_its_store_says_so_and_gets_its_tally_back_from_a_partner_tha
     stock.command(&["tally", "resend", &uuid]);
     both_open(&stock, "alice", &foil, "bob", &uuid);
 }
+
+#[test]
+fn where_a_subject_says_it_is_now_holds_from_its_next_ticket_on() {
+    let (stock, mut foil) = two();
+    let present = |foil: &Site| {
+        let link = ticket(&stock, "alice");
+        assert_eq!(foil.command(&["ticket", "use", &link, "--user", "bob"])["accepted"], true);
+    };
+    present(&foil);
+    let agent = foil.command(&["status"])["agent"].clone();
+    assert_eq!(foil.stop(), Some(0));
+    let config = foil.home().join("tallyho.toml");
+    let text = std::fs::read_to_string(&config).expect("a home has its configuration");
+    let moved = format!("{text}\n[advertise]\nhost = \"127.0.0.1\"\nport = 4567\n");
+    std::fs::write(&config, moved).expect("it can be written");
+    foil.start();
+    present(&foil);
+    stock.until(&["peer", "list"], |list| {
+        let peers = list.as_array().expect("a list");
+        peers.iter().any(|peer| peer["agent"] == agent && peer["port"] == 4567)
+    });
+}

@@ -17,9 +17,9 @@ pub mod limits;
 pub mod outbox;
 pub mod queue;
 #[cfg(test)]
-mod robot;
+mod relate_tests;
 #[cfg(test)]
-mod room_tests;
+mod robot;
 pub mod router;
 pub mod services;
 pub mod sweep;

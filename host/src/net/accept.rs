@@ -73,6 +73,9 @@ pub async fn listen(net: Arc<Net>, listener: TcpListener) {
                 continue;
             }
         };
+        if net.is_stopping() {
+            return;
+        }
         if net.banned(address.ip()) {
             continue;
         }
@@ -185,7 +188,8 @@ fn remember(net: &Net, ephemeral: Option<[u8; 32]>) -> Result<(), Refusal> {
 /// PROTOCOL 2.4: nothing is answered before the ticket's consumption is durable.
 async fn ticket(net: &Arc<Net>, offered: TicketOffered) -> Result<Answer, Refusal> {
     let envelope = Envelope::parse(offered.payload())?;
-    let agent = envelope.from.agent.clone();
+    let from = envelope.from.clone();
+    let agent = from.agent.clone();
     if !offered.proves(&agent) {
         return Err(Refusal::Ticket("from.agent is not the connecting key".to_owned()));
     }
@@ -205,6 +209,12 @@ async fn ticket(net: &Arc<Net>, offered: TicketOffered) -> Result<Answer, Refusa
             return Err(Refusal::Ticket(fault.text));
         }
         Outcome::Fault(_) => return Err(Refusal::Unable),
+    }
+    // A ticket taken: where its subject says it is now holds (PROTOCOL 1.1).
+    if let (Some(host), Some(port)) = (&from.host, from.port)
+        && !net.addresses().has_learnt(&agent, host, port)
+    {
+        net.ledger().submit(Input::Learn { from }, None).await.map_err(|_| Refusal::Unable)?;
     }
     crash_point("before-answer");
     let (first, mut open) = offered.accept(&answer)?;

@@ -69,6 +69,7 @@ pub struct Net {
     parts: NetParts,
     this: Weak<Net>,
     ledger: OnceLock<Arc<Ledger>>,
+    stopping: AtomicBool,
     channels: Arc<Channels>,
     courier: Mutex<Courier>,
     bans: Mutex<Bans>,
@@ -91,6 +92,7 @@ impl Net {
             parts,
             this: Weak::clone(this),
             ledger: OnceLock::new(),
+            stopping: AtomicBool::new(false),
             courier: Mutex::new(Courier::new(seed)),
             bans: Mutex::new(Bans::new()),
             public: Mutex::default(),
@@ -108,11 +110,16 @@ impl Net {
         task::spawn(tick(Weak::clone(&self.this)));
     }
 
-    /// Has every channel closed.
+    /// Takes no more connections, makes none, and has every channel closed.
     pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
         for channel in self.channels.all() {
             channel.close("the site is stopping");
         }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
     }
 
     /// The ledger; there is one from [`Net::serve`] on, before any connection.
@@ -211,7 +218,8 @@ impl Net {
     pub(crate) fn public_request(&self, address: IpAddr) -> bool {
         let (now, network) = (self.now(), Network::of(address));
         let mut public = locked(&self.public);
-        public.retain(|_, (since, _)| now.0.saturating_sub(since.0) < 60_000);
+        // A clock set back must not lengthen the minute to hours.
+        public.retain(|_, (since, _)| (0..60_000).contains(&now.0.saturating_sub(since.0)));
         if public.len() >= self.parts.bounds.connections && !public.contains_key(&network) {
             return false;
         }
@@ -272,6 +280,7 @@ impl Net {
                     self.ledger().report(Input::Delivery { agent, mid, fate, receipts });
                 }
                 Order::Refill { agent, after } => self.refill(agent, after),
+                Order::Dial { .. } if self.is_stopping() => {}
                 // Without network every dial waits for the next start.
                 Order::Dial { .. } if !self.parts.online => {}
                 Order::Dial { to, mid, row, attempt } => {

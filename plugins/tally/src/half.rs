@@ -3,6 +3,7 @@
 use crate::state::{Request, State, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tallyho_plugin::record::cert::chad_of;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp, integer, tally::Side};
 
 /// The durable row of one (holder, uuid). Both halves of a tally may live on one site.
@@ -139,7 +140,9 @@ impl Half {
 
     /// The partner's address.
     pub fn partner(&self) -> Option<Chad> {
-        serde_json::from_value(self.partner_cert()["chad"].clone()).ok()
+        // As certificates are read that a peer presents: host and port are hints, and no reason to take
+        // a partner for unknown.
+        chad_of(self.partner_cert()).ok()
     }
 
     /// The partner's agent and user name.
@@ -207,7 +210,8 @@ mod tests {
             half.conf = (state == State::Open).then_some(0);
             half.own_sign = (state == State::HOffer).then(|| "s".to_owned());
             if state == State::PDraft {
-                half.core = json!({ "foil": { "cert": { "chad": { "cuid": "bob", "agent": "a" } } } });
+                let agent = AgentId::from_bytes(&[7; 32]);
+                half.core = json!({ "foil": { "cert": { "chad": { "cuid": "bob", "agent": agent } } } });
             }
             assert_eq!(half.state(), state);
         }

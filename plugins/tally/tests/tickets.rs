@@ -288,3 +288,19 @@ fn a_tally_too_large_for_a_message_is_not_offered() {
     oversized.ticket = Some(json!({ "token": ticket["token"], "cert": cert }));
     assert!(net.a().deliver(&oversized).unwrap_err().text.contains("24000"));
 }
+
+#[test]
+fn a_certificate_whose_port_is_no_port_still_makes_its_holder_the_partner() {
+    let mut net = pair(40);
+    let ticket = issue(net.a(), json!({}));
+    let (alice, bob) = (net.a().chad("alice"), net.b().chad("bob"));
+    let mut cert = net.b().certificate("bob");
+    (cert["chad"]["host"], cert["chad"]["port"]) = (json!(5), json!("many"));
+    let mut presented = tallyho_plugin::testkit::Envelope::new(&bob, &alice, "tally/ticket", &Value::Null);
+    presented.object.clear();
+    presented.ticket = Some(json!({ "token": ticket["token"], "cert": cert }));
+    net.a().deliver(&presented).unwrap();
+    let uuid = ticket["tally"].as_str().unwrap();
+    assert_eq!(shown(net.a(), "alice", uuid)["state"], "P.draft");
+    assert!(net.a().relations().iter().any(|relation| relation.subject == uuid));
+}

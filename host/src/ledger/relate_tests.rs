@@ -1,14 +1,15 @@
-//! The bound on relations, as handlers meet it.
+//! What granting a relation does beside: its bound, and the address it hints at.
 #![allow(clippy::unwrap_used)]
 
 use super::buffer::Buffer;
 use super::services::{EventServices, Host, HostCall};
 use super::table::PluginTable;
 use super::verify::Checked;
+use crate::site::addresses::{self, Source};
 use crate::store::{MemoryStore, Store};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tallyho_plugin::record::{AgentId, Timestamp};
+use tallyho_plugin::record::{AgentId, Chad, Timestamp};
 use tallyho_plugin::services::{Relation, Services};
 use tallyho_plugin::{Fault, FaultKind};
 
@@ -63,4 +64,36 @@ fn a_full_site_takes_no_new_relation_but_renews_and_ends_those_it_has() {
     services.relate(&relation("old")).unwrap();
     services.unrelate("alice", "old", &AgentId::from_bytes(&[2; 32])).unwrap();
     assert_eq!(services.relate(&relation("old")).unwrap_err().code, "full");
+}
+
+#[test]
+fn the_address_in_an_old_certificate_does_not_replace_a_newer_one() {
+    let site = Site { agent: AgentId::from_bytes(&[1; 32]), room: true.into() };
+    let (table, checked) = (PluginTable::default(), Checked::new());
+    let mut store = MemoryStore::new();
+    let mut transaction = store.begin().unwrap();
+    let agent = AgentId::from_bytes(&[2; 32]);
+    let buffer = Buffer::new(&mut *transaction);
+    let mut services = EventServices::new(buffer, &table, &site, &checked, Timestamp(9_000), [0; 32]);
+    let relation = |until| Relation {
+        user: "alice".to_owned(),
+        subject: "t".to_owned(),
+        partner: "bob".to_owned(),
+        agent: agent.clone(),
+        host: Some("old.example".to_owned()),
+        port: Some(1),
+        until,
+    };
+    let dialled = |services: &mut EventServices<'_>| {
+        let known = addresses::get(&mut services.buffer, &agent).unwrap();
+        known.and_then(|known| known.endpoint().map(|endpoint| endpoint.host.clone()))
+    };
+    // Where nothing else is known it is better than nothing.
+    services.relate(&relation(None)).unwrap();
+    assert_eq!(dialled(&mut services).as_deref(), Some("old.example"));
+    let moved = Chad::user("bob", agent.clone()).at("new.example", 2);
+    addresses::news(&mut services.buffer, &moved, Source::Message, Timestamp(9_000)).unwrap();
+    // The tally goes void: its certificate is no newer for that.
+    services.relate(&relation(Some(Timestamp(10_000)))).unwrap();
+    assert_eq!(dialled(&mut services).as_deref(), Some("new.example"));
 }
