@@ -1,5 +1,6 @@
 //! One site: a core on a disk, and what its process would hold in memory.
 
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use tallyho::store::{Faults, FaultyStore, MemoryDisk, MemoryStore, SqliteStore, 
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::signing::{AgentKey, UserKey};
 use tallyho_plugin::record::{AgentId, Chad, Timestamp, base64v};
+use tallyho_plugin::services::Range;
 use tallyho_plugin::{Fault, FaultKind};
 
 use super::dice::Dice;
@@ -192,6 +194,20 @@ impl SimSite {
         Ok(())
     }
 
+    /// All rows of a table, as they are on the disk: no step of the site's, and nothing can fail it.
+    ///
+    /// # Panics
+    /// When the disk cannot be read.
+    pub fn look<T: DeserializeOwned>(&self, table: &str) -> Vec<T> {
+        let mut store: Box<dyn Store> = match &self.disk {
+            Disk::Memory(disk) => Box::new(MemoryStore::open(disk)),
+            Disk::File(path, _) => Box::new(SqliteStore::open(path).expect("the file can be read")),
+        };
+        let all = Range { limit: 10_000, ..Range::default() };
+        let rows = store.begin().and_then(|mut transaction| transaction.scan(table, &all)).expect("rows can be read");
+        rows.iter().map(|(_, row)| ciborium::from_reader(row.as_slice()).expect("a row of this kind")).collect()
+    }
+
     /// Runs a command as the ledger's thread does; its effects are then pending.
     ///
     /// # Errors
@@ -291,12 +307,12 @@ impl Running {
     pub fn is_busy(&self, now: Timestamp) -> bool {
         let jobs = !(self.kept.is_empty() && self.urgent.is_empty() && self.waiting.is_empty());
         let due = self.core.next_timer().is_some_and(|next| next <= now);
-        self.pending.is_none() && self.refused.is_none_or(|until| until <= now) && (jobs || due)
+        self.pending.is_none() && self.refused.map_or(jobs || due, |until| until <= now)
     }
 
     /// When there will be something to do.
     pub fn next(&self) -> Option<Timestamp> {
-        [self.core.next_timer(), self.courier.next(), self.refused].into_iter().flatten().min()
+        [self.refused.or(self.core.next_timer()), self.courier.next()].into_iter().flatten().min()
     }
 }
 

@@ -1,12 +1,16 @@
 //! People who use the tally handler, and what must be true of their tallies in the end.
 
+use super::site::SimSite;
 use super::world::World;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
+use tallyho::ledger::outbox::OutboxRow;
 use tallyho::plugin::{Plugin, StaticPlugin};
+use tallyho::site::tickets::Token;
 use tallyho_plugin::FaultKind;
-use tallyho_plugin::services::Range;
-use tallyho_tally::Tally;
+use tallyho_plugin::record::Chad;
+use tallyho_tally::store::Presentation;
+use tallyho_tally::{Tally, half};
 
 /// The tally handler.
 ///
@@ -16,24 +20,23 @@ pub fn tally() -> Arc<dyn Plugin> {
     Arc::new(StaticPlugin::<Tally>::create().expect("the tally handler can be made"))
 }
 
-/// One half of a tally, as its holder is shown it.
+/// One half of a tally, as its site keeps it.
 #[derive(Debug, Clone)]
 pub struct Half {
     /// Its site.
     pub site: usize,
-    /// Its holder.
-    pub user: String,
-    /// Its uuid.
-    pub uuid: String,
-    /// The state's code.
-    pub state: String,
-    /// Everything shown.
-    pub shown: Value,
+    /// The half.
+    pub half: half::Half,
 }
 
 impl Half {
+    /// The state's code.
+    pub fn state(&self) -> &'static str {
+        self.half.state().code()
+    }
+
     fn is_confirmed(&self) -> bool {
-        self.state == "open" && self.shown["conf"] == 0
+        self.state() == "open" && self.half.conf == Some(0)
     }
 }
 
@@ -78,9 +81,9 @@ impl People {
             if halves.is_empty() {
                 return;
             }
-            let half = world.dice.one_of(&halves).clone();
+            let half = world.dice.one_of(&halves).half.clone();
             let act = *world.dice.one_of(&ACTS);
-            let mut arguments = json!({ "uuid": half.uuid, "user": half.user });
+            let mut arguments = json!({ "uuid": half.uuid, "user": half.holder });
             if world.dice.percent(10) {
                 arguments["memo"] = format!("memo {}", world.dice.below(100)).into();
                 world.command(site, "tally", "edit", &arguments)
@@ -98,125 +101,93 @@ impl People {
     /// All want to come to an end: accept what is offered, offer what is drafted.
     pub fn finish(&mut self, world: &mut World) {
         for half in halves(world) {
-            let act = match half.state.as_str() {
+            let act = match half.state() {
                 "P.draft" => "offer",
                 "P.offer" => "accept",
                 _ => "resend",
             };
-            let arguments = json!({ "uuid": half.uuid, "user": half.user });
+            let arguments = json!({ "uuid": half.half.uuid, "user": half.half.holder });
             let _ = world.command(half.site, "tally", act, &arguments);
         }
     }
 }
 
-/// Every half of every site that runs.
-pub fn halves(world: &mut World) -> Vec<Half> {
-    let mut found = Vec::new();
-    for site in 0..world.sites.len() {
-        let listed = world.command(site, "tally", "list", &json!({})).unwrap_or_default();
-        for half in listed.as_array().into_iter().flatten() {
-            let (uuid, user) = (text(half, "uuid"), text(half, "holder"));
-            let arguments = json!({ "uuid": uuid, "user": user });
-            let shown = world.command(site, "tally", "show", &arguments).unwrap_or_default();
-            found.push(Half { site, user, uuid, state: text(&shown, "state"), shown });
-        }
-    }
-    found
-}
-
-fn text(value: &Value, member: &str) -> String {
-    value[member].as_str().unwrap_or_default().to_owned()
+/// Every half of every site.
+pub fn halves(world: &World) -> Vec<Half> {
+    let all = world.sites.iter().enumerate();
+    all.flat_map(|(site, kept)| kept.look("tally.tallies").into_iter().map(move |half| Half { site, half })).collect()
 }
 
 /// What is wrong while nothing goes on: no request may be under way, no acceptance unconfirmed.
-pub fn unsettled(world: &mut World) -> Vec<String> {
-    let settled = |half: &Half| match half.state.as_str() {
+pub fn unsettled(world: &World) -> Vec<String> {
+    let settled = |half: &Half| match half.state() {
         "open" => half.is_confirmed(),
         state => matches!(state, "draft" | "P.draft" | "H.offer" | "P.offer" | "void" | "close"),
     };
     let halves = halves(world);
     let mut wrong: Vec<String> = halves.iter().filter(|half| !settled(half)).map(brief).collect();
     // Two halves that are open are open to the same.
-    for half in halves.iter().filter(|half| half.is_confirmed()) {
-        let other = halves.iter().find(|other| other.uuid == half.uuid && other.user != half.user);
+    for one in halves.iter().filter(|half| half.is_confirmed()) {
+        let other =
+            halves.iter().find(|other| other.half.uuid == one.half.uuid && other.half.holder != one.half.holder);
         match other {
-            Some(other) if other.is_confirmed() && other.shown["hash"] == half.shown["hash"] => {}
-            Some(other) => wrong.push(format!("{} against {}", brief(half), brief(other))),
-            None => wrong.push(format!("{} has no other half", brief(half))),
+            Some(other) if other.is_confirmed() && other.half.hash == one.half.hash => {}
+            Some(other) => wrong.push(format!("{} against {}", brief(one), brief(other))),
+            None => wrong.push(format!("{} has no other half", brief(one))),
         }
     }
     wrong
 }
 
 /// What has not come to an end: each tally is open on both sides, or on neither.
-pub fn unfinished(world: &mut World) -> Vec<String> {
-    let halves = halves(world);
-    let ended = |half: &&Half| !(half.is_confirmed() || matches!(half.state.as_str(), "void" | "draft" | "close"));
-    let mut wrong: Vec<String> = halves.iter().filter(ended).map(brief).collect();
+pub fn unfinished(world: &World) -> Vec<String> {
+    let ended = |half: &&Half| !(half.is_confirmed() || matches!(half.state(), "void" | "draft" | "close"));
+    let mut wrong: Vec<String> = halves(world).iter().filter(ended).map(brief).collect();
     wrong.extend(unsettled(world));
     wrong
 }
 
-fn brief(half: &Half) -> String {
-    let shown = &half.shown;
-    format!(
-        "{}@{} {} {} conf {} revision {} stalled {}",
-        half.user, half.site, half.uuid, half.state, shown["conf"], shown["record"]["revision"], shown["stalled"]
-    )
+fn brief(of: &Half) -> String {
+    let Half { site, half } = of;
+    let (conf, revision, stalled) = (half.conf, half.revision(), &half.stalled);
+    format!("{}@{site} {} {} conf {conf:?} revision {revision} stalled {stalled:?}", half.holder, half.uuid, of.state())
 }
 
-/// What is wrong with tickets: one that a subject knows to be accepted was consumed by that subject, and
-/// a one-time token consumed leads to one tally with that partner, as long as the tally is kept.
-pub fn tickets(world: &mut World) -> Vec<String> {
+/// What is wrong with tickets: a subject that knows one to be accepted has consumed one (an offer does
+/// not tell which), and a one-time token consumed leads to one tally with that partner, as long as the
+/// tally is kept.
+pub fn tickets(world: &World) -> Vec<String> {
     let mut wrong = Vec::new();
-    let mut issued = Vec::new();
-    let mut presented = Vec::new();
-    for site in 0..world.sites.len() {
-        let listed = world.command(site, "tally", "ticket.list", &json!({})).unwrap_or_default();
-        for ticket in listed.as_array().into_iter().flatten() {
-            if ticket["kind"] == "issued" {
-                issued.push(ticket.clone())
-            } else {
-                presented.push((site, ticket.clone()))
+    let issued: Vec<Token> = world.sites.iter().flat_map(|site| site.look("host.tickets")).collect();
+    for (place, site) in world.sites.iter().enumerate() {
+        let presented: Vec<Presentation> = site.look("tally.presented");
+        for ticket in presented.iter().filter(|ticket| ticket.state == "accepted") {
+            let own = site.agent();
+            let by = |by: &Chad| by.cuid.as_deref() == Some(&ticket.user) && by.agent == *own;
+            if !issued.iter().any(|token| token.by.as_ref().is_some_and(by)) {
+                wrong.push(format!("site {place} takes {ticket:?} for accepted, and its user has consumed none"));
             }
         }
     }
-    for (site, ticket) in presented.iter().filter(|(_, ticket)| ticket["state"] == "accepted") {
-        let token = issued.iter().find(|token| token["token"] == ticket["token"]);
-        let by = |token: &Value| token["by"]["cuid"] == ticket["user"];
-        if !token.is_some_and(by) {
-            wrong.push(format!("site {site} takes {ticket} for accepted, and the issuer has {token:?}"));
-        }
-    }
     let halves = halves(world);
-    for token in issued.iter().filter(|token| token["used"].is_string()) {
-        let led: Vec<&Half> = halves
-            .iter()
-            .filter(|half| token["tally"] == half.uuid.as_str() && token["user"] == half.user.as_str())
-            .collect();
-        let fits = |half: &&Half| {
-            half.shown["partner"].as_str().is_some_and(|partner| partner.contains(&text(&token["by"], "cuid")))
-        };
-        if led.len() > 1 || !led.iter().all(fits) {
-            wrong.push(format!("{token} leads to {led:?}"));
+    for token in issued.iter().filter(|token| token.used.is_some()) {
+        let led = |half: &&Half| half.half.uuid == token.subject && half.half.holder == token.user;
+        let led: Vec<&Half> = halves.iter().filter(led).collect();
+        let party =
+            |half: &&Half| half.half.partner().zip(token.by.as_ref()).is_some_and(|(one, by)| one.same_party(by));
+        if led.len() > 1 || !led.iter().all(party) {
+            wrong.push(format!("{token:?} leads to {led:?}"));
         }
     }
     wrong
 }
 
 /// Outbox rows left, but for tickets that nobody answers.
-pub fn left(world: &mut World) -> Vec<String> {
-    let mut left = Vec::new();
-    for (place, site) in world.sites.iter_mut().enumerate() {
-        let Some(running) = &mut site.running else { continue };
-        let all = Range { limit: 10_000, ..Range::default() };
-        let rows = running.core.read(|transaction| transaction.scan("host.outbox", &all)).unwrap_or_default();
-        for (_, row) in rows {
-            let row: tallyho::ledger::outbox::OutboxRow = ciborium::from_reader(row.as_slice()).expect("a row");
-            if row.message.ticket.is_none() {
-                left.push(format!("site {place} still has {}", row.message.key));
-            }
-        }
-    }
-    left
+pub fn left(world: &World) -> Vec<String> {
+    let of = |(place, site): (usize, &SimSite)| {
+        let rows: Vec<OutboxRow> = site.look("host.outbox");
+        let kept = rows.into_iter().filter(|row| row.message.ticket.is_none());
+        kept.map(|row| format!("site {place} still has {}", row.message.key)).collect::<Vec<_>>()
+    };
+    world.sites.iter().enumerate().flat_map(of).collect()
 }

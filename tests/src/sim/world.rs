@@ -104,9 +104,7 @@ impl World {
             Ok(_) => "done".to_owned(),
             Err(fault) => format!("{:?}: {fault}", fault.kind),
         };
-        if !matches!(name, "show" | "list") {
-            self.tell(format!("site {site}: {plugin} {name} {argument}: {brief}"));
-        }
+        self.tell(format!("site {site}: {plugin} {name} {argument}: {brief}"));
         result.map(|answer| ciborium::from_reader(answer.as_slice()).expect("an answer is CBOR"))
     }
 
@@ -191,7 +189,9 @@ impl World {
                 }
             }
         }
-        panic!("it never comes to rest");
+        let due = |running: &super::site::Running| (running.core.next_timer(), running.courier.next(), running.refused);
+        let due: Vec<_> = self.sites.iter().map(|site| site.running.as_ref().map(due)).collect();
+        panic!("it never comes to rest: at {} the sites wait for timer, outbox, store at {due:?}", self.now.0);
     }
 
     /// Starts a site that is down. `fail`: its store's n-th operation fails.
