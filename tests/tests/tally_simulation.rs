@@ -99,14 +99,15 @@ fn both_halves_agree_whatever_happens_to_network_disks_and_processes() {
     let middle = seeds.start + (seeds.end - seeds.start) / 2;
     // As many threads as the smallest machine has processors.
     let run = |range: Range<u64>| {
-        range.map(|seed| {
-            let ended = storm(seed);
-            if verbose {
-                eprintln!("seed {seed}: {} halves open, {} void", ended.0, ended.1);
-            }
-            ended
-        })
-        .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+        range
+            .map(|seed| {
+                let ended = storm(seed);
+                if verbose {
+                    eprintln!("seed {seed}: {} halves open, {} void", ended.0, ended.1);
+                }
+                ended
+            })
+            .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     };
     let (first, second) = std::thread::scope(|scope| {
         let first = scope.spawn(|| run(seeds.start..middle));
@@ -209,8 +210,7 @@ fn course(trouble: &Trouble) -> (u64, [u64; 2]) {
         assert_eq!(unfinished(world), Vec::<String>::new(), "{trouble:?}");
         assert_eq!(left(world), Vec::<String>::new(), "{trouble:?}");
         assert_eq!(tickets(world), Vec::<String>::new(), "{trouble:?}");
-        let states: Vec<(usize, String)> =
-            halves(world).into_iter().map(|half| (half.site, half.state)).collect();
+        let states: Vec<(usize, String)> = halves(world).into_iter().map(|half| (half.site, half.state)).collect();
         assert_eq!(states, [(0, "open".to_owned()), (1, "open".to_owned())], "{trouble:?}");
         let operations = |site: usize| world.sites[site].running.as_ref().unwrap().faults.operations() - start[site];
         if matches!(trouble, Trouble::Nothing) { (steps, [operations(0), operations(1)]) } else { (steps, [0, 0]) }

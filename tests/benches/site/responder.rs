@@ -66,6 +66,7 @@ pub fn responder(store: Box<dyn Store>, peers: impl IntoIterator<Item = AgentId>
             clock: clock.clone(),
             bounds,
             online: true,
+            online: true,
         },
         1,
     );

@@ -128,7 +128,8 @@ impl SimSite {
         }
         let host = Arc::new(SiteHost { keys: Arc::new(keys), endpoint });
         let users = plan.users[place].clone();
-        let mut site = SimSite { own, users, running: None, events: 0, host, plugins: plan.plugins.clone(), disk, seeds };
+        let mut site =
+            SimSite { own, users, running: None, events: 0, host, plugins: plan.plugins.clone(), disk, seeds };
         site.start(now, None).expect("a new store works");
         for (user, public) in public {
             site.running.as_mut().expect("it runs").pending = None;
@@ -241,7 +242,8 @@ impl SimSite {
             return orders;
         };
         let calls: Vec<Option<usize>> = running.kept.iter().map(|(_, call)| *call).collect();
-        let mut inputs: Vec<(Input, Checked)> = running.kept.drain(..).map(|(input, _)| (input, Checked::new())).collect();
+        let mut inputs: Vec<(Input, Checked)> =
+            running.kept.drain(..).map(|(input, _)| (input, Checked::new())).collect();
         inputs.extend(due.into_iter().map(|timer| (timer, Checked::new())));
         if inputs.is_empty() {
             running.refused = None;
@@ -251,7 +253,8 @@ impl SimSite {
             Ok((released, outcomes)) => {
                 self.events += inputs.len() as u64;
                 running.refused = None;
-                let told = calls.into_iter().zip(outcomes).filter_map(|(call, outcome)| Some((call?, outcome))).collect();
+                let told =
+                    calls.into_iter().zip(outcomes).filter_map(|(call, outcome)| Some((call?, outcome))).collect();
                 running.pending = Some(Pending { released, fresh: true, told });
             }
             Err(_) => {

@@ -59,8 +59,12 @@ impl People {
     /// # Panics
     /// When a handler fails or misunderstands a command.
     pub fn act(&mut self, world: &mut World) {
-        let users: Vec<(usize, &str)> =
-            world.sites.iter().enumerate().flat_map(|(place, site)| site.users.iter().map(move |user| (place, *user))).collect();
+        let users: Vec<(usize, &str)> = world
+            .sites
+            .iter()
+            .enumerate()
+            .flat_map(|(place, site)| site.users.iter().map(move |user| (place, *user)))
+            .collect();
         let (site, user) = *world.dice.one_of(&users);
         let done = if self.links.len() < self.tickets && world.dice.percent(25) {
             let ticket = world.command(site, "tally", "ticket.new", &json!({ "user": user, "memo": "bread" }));
@@ -170,7 +174,11 @@ pub fn tickets(world: &mut World) -> Vec<String> {
     for site in 0..world.sites.len() {
         let listed = world.command(site, "tally", "ticket.list", &json!({})).unwrap_or_default();
         for ticket in listed.as_array().into_iter().flatten() {
-            if ticket["kind"] == "issued" { issued.push(ticket.clone()) } else { presented.push((site, ticket.clone())) }
+            if ticket["kind"] == "issued" {
+                issued.push(ticket.clone())
+            } else {
+                presented.push((site, ticket.clone()))
+            }
         }
     }
     for (site, ticket) in presented.iter().filter(|(_, ticket)| ticket["state"] == "accepted") {
@@ -182,9 +190,13 @@ pub fn tickets(world: &mut World) -> Vec<String> {
     }
     let halves = halves(world);
     for token in issued.iter().filter(|token| token["used"].is_string()) {
-        let led: Vec<&Half> =
-            halves.iter().filter(|half| token["tally"] == half.uuid.as_str() && token["user"] == half.user.as_str()).collect();
-        let fits = |half: &&Half| half.shown["partner"].as_str().is_some_and(|partner| partner.contains(&text(&token["by"], "cuid")));
+        let led: Vec<&Half> = halves
+            .iter()
+            .filter(|half| token["tally"] == half.uuid.as_str() && token["user"] == half.user.as_str())
+            .collect();
+        let fits = |half: &&Half| {
+            half.shown["partner"].as_str().is_some_and(|partner| partner.contains(&text(&token["by"], "cuid")))
+        };
         if led.len() > 1 || !led.iter().all(fits) {
             wrong.push(format!("{token} leads to {led:?}"));
         }

@@ -245,7 +245,11 @@ impl World {
     pub fn cut(&mut self, one: usize, other: usize, cut: bool) {
         self.tell(format!("the wire between {one} and {other} is {}", if cut { "CUT" } else { "mended" }));
         let pair = (one.min(other), one.max(other));
-        if cut { self.cut.insert(pair) } else { self.cut.remove(&pair) };
+        if cut {
+            self.cut.insert(pair)
+        } else {
+            self.cut.remove(&pair)
+        };
         let over: Vec<usize> =
             self.lines.iter().filter(|(_, line)| line.joins(one, other)).map(|(name, _)| *name).collect();
         for line in over {
@@ -407,7 +411,8 @@ impl World {
                 let (bytes, ticket) = (bytes.clone(), call.row.message.ticket.is_some());
                 let from_agent = self.sites[from].agent().clone();
                 let now = self.now;
-                let admitted = self.sites[to].running.as_ref().map(|running| running.relations.admits(&from_agent, now));
+                let admitted =
+                    self.sites[to].running.as_ref().map(|running| running.relations.admits(&from_agent, now));
                 if ticket {
                     self.stage(name, Stage::Judged);
                     receive::arrived(&mut self.sites[to], &from_agent, &bytes, false, Some(name), now);
