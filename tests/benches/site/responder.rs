@@ -66,7 +66,6 @@ pub fn responder(store: Box<dyn Store>, peers: impl IntoIterator<Item = AgentId>
             clock: clock.clone(),
             bounds,
             online: true,
-            online: true,
         },
         1,
     );
