@@ -153,7 +153,6 @@ fn write(fail: bool) -> Input {
 
 fn message(mid: u64, body: &[u8]) -> Input {
     Input::Peer(Inbound {
-        plugin: "diary".into(),
         message: Message {
             target: "diary".into(),
             action: "note".into(),

@@ -138,6 +138,18 @@ pub struct Released {
 }
 
 impl Released {
+    /// Whether nothing is let out.
+    pub fn is_empty(&self) -> bool {
+        let Released { posts, withdrawn, receipts, local, notices, relations, places } = self;
+        posts.is_empty()
+            && withdrawn.is_empty()
+            && receipts.is_empty()
+            && local.is_empty()
+            && notices.is_empty()
+            && relations.is_empty()
+            && places.is_empty()
+    }
+
     /// Adds what a later event of the same batch lets out.
     pub fn append(&mut self, mut other: Released) {
         self.posts.append(&mut other.posts);

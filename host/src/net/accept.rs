@@ -88,6 +88,7 @@ async fn answer(net: Arc<Net>, mut stream: TcpStream, address: SocketAddr, mut p
     let mut reader = FrameReader::new();
     match handshake(&net, &mut stream, &mut reader, address).await {
         Ok(Answer { open, agent, extensions, first, received }) => {
+            crash_point("channel-opening");
             place.established();
             let id = net.channels().name();
             let channel = Channel::new(id, agent, address, Role::Responder, extensions, net.now());

@@ -9,6 +9,7 @@ use super::channel::{Channel, Out, Role};
 use super::channels::Place;
 use super::limits::WRITE_AHEAD;
 use super::receive::Received;
+use crate::crash::crash_point;
 use crate::ledger::input::Input;
 use crate::ledger::queue::Tell;
 use crate::site::config::Compat;
@@ -141,6 +142,7 @@ impl Connection {
         self.written += taken;
         while let Some((_, mid)) = self.ends.front().copied().filter(|(end, _)| *end <= self.written) {
             self.ends.pop_front();
+            crash_point("frame-written");
             self.net.handed(&self.channel, mid);
         }
         // Keep the tail short without moving bytes for every write.
@@ -223,6 +225,7 @@ impl Connection {
             if first.is_some() && self.opener.order() == Some(KeyOrder::Exchanged) {
                 self.speaks(KeyOrder::Exchanged);
             }
+            crash_point("frame-received");
             match self.net.receive(&self.channel, message) {
                 Received::Nothing => {}
                 Received::Inputs(inputs) => self.inputs.extend(inputs),

@@ -104,12 +104,14 @@ async fn call(
     };
     let writing = timeout(net.patience(), stream.write_all(&packet_bytes)).await;
     writing.map_err(|_| odd(HandshakeError::Late))?.map_err(|_| odd(HandshakeError::Gone))?;
+    crash_point("opening-written");
     let mut reader = FrameReader::new();
     let (kind, body) = packet(&mut stream, &mut reader, net.patience()).await.map_err(odd)?;
     let (mut open, answer) = awaiting.receive(kind, &body).map_err(|error| odd(error.into()))?;
     if reference {
         open.settle(KeyOrder::Exchanged);
     }
+    crash_point("answered");
     let extensions = offer(reference).in_force(&answer);
     Ok(Answered { stream, address, open, reader, extensions, carried })
 }

@@ -385,9 +385,11 @@ impl Outside for ToNet {
             locked(&net.notices).iter().for_each(|hear| hear(notice));
         }
         for (agent, receipt) in released.receipts {
-            let open = net.channels.with(&agent);
-            if let Some(channel) = open.into_iter().find(|channel| channel.extensions.receipt) {
-                channel.send(Out::Receipt(receipt));
+            // On each channel: one of them may be dead without anybody knowing yet.
+            for channel in net.channels.with(&agent) {
+                if channel.extensions.receipt {
+                    channel.send(Out::Receipt(receipt.clone()));
+                }
             }
         }
         net.post(released.withdrawn, released.posts, fresh);

@@ -12,6 +12,7 @@ use crate::site::home::{self, Home, HomeError};
 use crate::site::keys::{KeyFolder, KeysError};
 use crate::site::{doctor, keys_export, passphrase, qr};
 use crate::store::sqlite::SqliteStore;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -60,6 +61,9 @@ impl Backend for RealBackend {
     fn run(&self, home: &Path, options: &RunOptions, ready: &mut dyn FnMut(&Ready)) -> Result<(), Fault> {
         // Before anything else, so that a signal that comes early is not lost.
         let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| fault(&error))?;
+        // A file size limit is then an error where a file is written, as a full disk is, and not the end.
+        let passed = signal_hook::flag::register(Signal::XFSZ.as_raw(), Arc::default());
+        passed.map_err(|error| fault(&error))?;
         let home = Home::create(home).map_err(|error| fault(&error))?;
         let listen = options.listen.as_deref().map(endpoint).transpose()?;
         let options =

@@ -7,6 +7,7 @@ use super::sweeping::{PAUSE, sweep};
 use super::{SystemClock, views};
 use crate::control::Operator;
 use crate::control::server::Server;
+use crate::crash::crash_point;
 use crate::ledger::buffer::Buffer;
 use crate::ledger::core::Parts;
 use crate::ledger::table::Clash;
@@ -130,9 +131,12 @@ impl Node {
     pub fn open(home: Home, options: &NodeOptions) -> Result<Arc<Self>, NodeError> {
         let lock = home.lock()?;
         let config = Config::load(&home.config())?;
+        crash_point("starting");
         let key_folder = KeyFolder::of(&home);
         let mut store = found(&home, false)?;
+        crash_point("starting");
         let keys = Arc::new(key_folder.load()?);
+        crash_point("starting");
         let table = load_plugins(&home, &config, options)?;
 
         let (relations, users, addresses) = books(&mut store, &config)?;
@@ -141,6 +145,7 @@ impl Node {
         let agent = keys.agent_id().clone();
         let own = Chad::agent(agent).at(place.host.as_str(), place.port);
 
+        crash_point("starting");
         let clock = Arc::new(SystemClock);
         let net = Net::new(
             NetParts {
@@ -175,6 +180,7 @@ impl Node {
         let heard = Arc::clone(&watchers);
         net.on_notice(move |notice| heard.tell(notice));
         let ledger = Ledger::start(parts, clock.clone(), Arc::new(ToNet::new(&net)))?;
+        crash_point("starting");
         task::spawn(sweep(Arc::downgrade(&ledger), clock, PAUSE));
         net.serve(Arc::clone(&ledger), listener);
         Ok(Arc::new(Node {
@@ -201,6 +207,7 @@ impl Node {
         let operator: Arc<dyn Operator> = Arc::clone(self) as _;
         let server = Server::start(&path, &self.own.agent.0, operator)
             .map_err(|why| NodeError::Control { path: path.display().to_string(), why: why.to_string() })?;
+        crash_point("starting");
         *self.control.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(server);
         Ok(())
     }

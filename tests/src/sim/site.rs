@@ -42,6 +42,8 @@ pub struct Plan {
 }
 
 /// Something for the ledger of a site to do.
+// One job exists at a time, so the size of the largest costs nothing.
+#[allow(clippy::large_enum_variant)]
 pub enum Job {
     /// An input, and the call that waits for what comes of it.
     Input(Input, Option<usize>),
@@ -126,7 +128,7 @@ impl SimSite {
         for (user, key) in users {
             keys.add(user, key);
         }
-        let host = Arc::new(SiteHost { keys: Arc::new(keys), endpoint });
+        let host = Arc::new(SiteHost { keys: Arc::new(keys), endpoint, relations: Arc::default() });
         let users = plan.users[place].clone();
         let mut site =
             SimSite { own, users, running: None, events: 0, host, plugins: plan.plugins.clone(), disk, seeds };
