@@ -101,7 +101,7 @@ impl Waiting {
 
 impl Peer {
     /// The row to call the peer with, where one has come due: a ticket, or the lowest of the others.
-    fn to_dial(&mut self, now: Timestamp) -> Option<(u64, &mut Waiting)> {
+    fn next_call(&mut self, now: Timestamp) -> Option<(u64, &mut Waiting)> {
         let reached = !self.channels.is_empty();
         let due = |waiting: &Waiting| waiting.with.is_none() && waiting.next <= now;
         let ticket = self.rows.values().find(|waiting| due(waiting) && (waiting.is_ticket() || !reached))?.is_ticket();
@@ -356,7 +356,7 @@ impl Courier {
             }
         }
         if !peer.dialling
-            && let Some((mid, waiting)) = peer.to_dial(now)
+            && let Some((mid, waiting)) = peer.next_call(now)
         {
             waiting.with = Some(DIALLING);
             let (row, attempt) = (Arc::clone(&waiting.row), waiting.attempts + 1);
