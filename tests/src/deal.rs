@@ -80,6 +80,12 @@ impl Deal<'_> {
             match site.call("tally", command, &argument) {
                 Ok(_) => break,
                 Err(fault) if is_down(&fault) => (self.revive)(),
+                Err(fault) if is_refused_write(&fault) => {
+                    let show = self.persist(site, "show", &argument);
+                    assert_eq!(show["state"], before, "{command} was refused and done: {show}");
+                    (self.revive)();
+                    continue;
+                }
                 Err(fault) => panic!("{command} {uuid}: {fault}"),
             }
             if self.persist(site, "show", &argument)["state"] != before {
@@ -109,7 +115,7 @@ impl Deal<'_> {
     fn persist(&self, site: &Door, command: &str, argument: &Value) -> Value {
         self.wait(command, || match site.call("tally", command, argument) {
             Ok(answer) => Some(answer),
-            Err(fault) if is_down(&fault) => None,
+            Err(fault) if is_down(&fault) || is_refused_write(&fault) => None,
             Err(fault) => panic!("{command}: {fault}"),
         })
     }
@@ -134,4 +140,9 @@ impl Deal<'_> {
 /// Whether a call failed because the site is dead, so that nobody knows what came of it.
 pub fn is_down(fault: &Fault) -> bool {
     matches!(fault.code.as_str(), "closed" | "not-running" | "system")
+}
+
+/// Whether a call failed because the disk refused: then nothing has come of it.
+pub fn is_refused_write(fault: &Fault) -> bool {
+    fault.code == "store" && fault.text.starts_with("nothing was changed: ")
 }

@@ -7,10 +7,12 @@
 
 use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
+use std::fs;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 use tallyho_plugin::Fault;
+use tallyho_tests::deal::Deal;
 use tallyho_tests::site::{PATIENCE, Site, program};
 
 /// Largest files the process may write from now on, in bytes; `None`: as before.
@@ -74,6 +76,34 @@ fn every_command_of_a_deal_is_refused_whole_while_the_disk_is_full_and_done_afte
     let other = wait(&foil, "show", &tally, confirmed);
     assert_eq!(one["record"], other["record"]);
     assert!(one["record"]["sign"]["hash"].is_string());
+}
+
+#[test]
+fn a_deal_comes_to_the_same_end_wherever_in_it_the_disk_is_full() {
+    const POINTS: u64 = 16;
+    // A deal writes some 800 KiB of log on either side.
+    const APART: u64 = 50 * 1_024;
+    let sites = [Site::with_users(&["alice"]), Site::with_users(&["bob"])];
+    let failures = |site: &Site| site.log().matches("nothing can be committed").count();
+    let mut bitten = 0;
+    for point in 0..POINTS {
+        for site in &sites {
+            let written = fs::metadata(site.home().join("site.db-wal")).unwrap().len();
+            let before = failures(site);
+            limit(site, Some(written + point * APART));
+            let begun = Instant::now();
+            let revive = || {
+                if begun.elapsed() > Duration::from_millis(100) {
+                    limit(site, None);
+                }
+            };
+            let (stock, foil) = (sites[0].door(), sites[1].door());
+            Deal { stock, alice: "alice", foil, bob: "bob", revive: &revive }.make();
+            limit(site, None);
+            bitten += usize::from(failures(site) > before);
+        }
+    }
+    assert!(bitten >= 8, "the disk was full in {bitten} deals only");
 }
 
 #[test]
