@@ -2,6 +2,12 @@
 //!
 //! In a build with debug assertions, `TALLYHO_CRASH=PLACE:N` kills the process, as `kill -9` would,
 //! the N-th time it comes to PLACE. A release build has none of this.
+//!
+//! The places: `starting` (several steps), `file-unnamed` (a new file is whole, but without its name),
+//! `user-key` and `user-added` (on either side of a new user's account), `before-commit`, `after-commit`,
+//! `after-release` (what a commit lets out is handed on), `before-opening`, `opening-written` and `answered`
+//! (of a call), `before-answer` (a ticket is consumed), `channel-opening`, `frame-written` (not reported
+//! yet), `frame-received` (not handed in yet).
 
 #[cfg(debug_assertions)]
 static WHEN: std::sync::LazyLock<Option<(String, std::sync::atomic::AtomicU64)>> = std::sync::LazyLock::new(|| {

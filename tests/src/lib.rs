@@ -1,7 +1,9 @@
 //! What the whole-site tests share.
 
 pub mod batches;
+pub mod deal;
 pub mod flows;
+pub mod peer;
 pub mod plugins;
 pub mod services;
 pub mod sim;

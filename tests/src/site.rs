@@ -1,16 +1,21 @@
 //! A site as its people have it: the real program in a home of its own, driven by its command line.
 
 use crate::plugins::{build_library, build_program};
-use serde_json::Value;
+use rustix::process::Pid;
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
+use tallyho::control::{Client, Operator};
+use tallyho_plugin::Fault;
 use tempfile::TempDir;
 
 /// How long a test waits for what must happen. Only a failure takes this long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A site with a home of its own; killed and cleaned away when dropped.
 pub struct Site {
@@ -19,6 +24,35 @@ pub struct Site {
     port: u16,
     environment: Vec<(String, String)>,
     plugins: Vec<String>,
+}
+
+/// The control socket of a site, whether or not it runs.
+#[derive(Debug, Clone)]
+pub struct Door {
+    socket: PathBuf,
+}
+
+impl Door {
+    /// See [`Site::call`].
+    ///
+    /// # Errors
+    /// The command's fault.
+    pub fn call(&self, plugin: &str, command: &str, argument: &Value) -> Result<Value, Fault> {
+        Client::connect(&self.socket)?.patience(PATIENCE).call(plugin, command, argument)
+    }
+}
+
+/// Waits for something to be so.
+///
+/// # Panics
+/// When it never is.
+#[track_caller]
+pub fn until(so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < PATIENCE, "it never came to be");
+        std::thread::sleep(Duration::from_millis(5)); // between two looks; no result hangs on it
+    }
 }
 
 /// What a command left behind.
@@ -47,8 +81,7 @@ impl Site {
     /// # Panics
     /// When it cannot be made.
     pub fn new() -> Self {
-        let home = tempfile::tempdir().expect("a temporary folder can be made");
-        let site = Site { home, child: None, port: 0, environment: Vec::new(), plugins: Vec::new() };
+        let site = Site::empty();
         site.command(&["init"]);
         site
     }
@@ -58,7 +91,50 @@ impl Site {
     /// # Panics
     /// When it does not run.
     pub fn with_users(users: &[&str]) -> Self {
+        let mut site = Site::empty();
+        site.start();
+        users.iter().for_each(|user| site.add_user(user));
+        site
+    }
+
+    /// A home with nothing in it.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn empty() -> Self {
+        let home = tempfile::tempdir().expect("a temporary folder can be made");
+        Site { home, child: None, port: 0, environment: Vec::new(), plugins: Vec::new() }
+    }
+
+    /// Adds a user with an Ed25519 key.
+    ///
+    /// # Panics
+    /// When the site refuses.
+    pub fn add_user(&self, cuid: &str) {
+        let added = self.call("host", "user.add", &json!({ "cuid": cuid, "key": "ed25519" }));
+        assert_eq!(added.expect("a user can be added")["cuid"], cuid);
+    }
+
+    /// Calls a command through the control socket, without the command line: fast, for tests that ask often.
+    ///
+    /// # Errors
+    /// The command's fault; `closed` or `not-running` where the site has died.
+    pub fn call(&self, plugin: &str, command: &str, argument: &Value) -> Result<Value, Fault> {
+        self.door().call(plugin, command, argument)
+    }
+
+    /// The way into the site, for threads that have to do with it while others kill and start it.
+    pub fn door(&self) -> Door {
+        Door { socket: self.home().join("control.sock") }
+    }
+
+    /// A running site with these users and these lines in its configuration.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn configured(lines: &str, users: &[&str]) -> Self {
         let mut site = Site::new();
+        std::fs::write(site.home().join("tallyho.toml"), lines).expect("the configuration can be written");
         site.start();
         for user in users {
             site.command(&["user", "add", user, "--key", "ed25519"]);
@@ -88,6 +164,11 @@ impl Site {
         self.environment = vec![("TALLYHO_CRASH".to_owned(), format!("{place}:{n}"))];
     }
 
+    /// Sets a variable of the environment for the next start.
+    pub fn environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts the site and waits until it is ready; on the same port as before.
     ///
     /// # Panics
@@ -101,6 +182,9 @@ impl Site {
     /// # Panics
     /// When it cannot be run at all.
     pub fn try_start(&mut self) -> bool {
+        if self.port == 0 {
+            self.port = free_port();
+        }
         let log = std::fs::File::options().create(true).append(true).open(self.home().join("log"));
         let mut command = Command::new(program());
         command.args(["--home", &self.home().display().to_string(), "--json", "run"]);
@@ -133,9 +217,30 @@ impl Site {
         }
     }
 
+    /// Bytes of memory that the site's process holds (Linux).
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn memory(&self) -> u64 {
+        let id = self.child.as_ref().expect("it runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a process has a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("with its memory");
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
+        kilobytes * 1_024
+    }
+
     /// Whether the site's process is still there.
     pub fn runs(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// The running site's process.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn process(&self) -> Pid {
+        let child = self.child.as_ref().expect("it runs");
+        Pid::from_child(child)
     }
 
     /// Ends the site as an operator does (TERM); its exit code.
@@ -197,6 +302,19 @@ impl Site {
             let (errors, log) = (&answer.errors, self.log());
             assert!(begun.elapsed() < PATIENCE, "{words:?} stays at {} {errors}\n{log}", answer.json);
             std::thread::sleep(Duration::from_millis(20)); // between two looks; no result hangs on it
+        }
+    }
+}
+
+/// A port below those that systems give to outgoing connections, so that none of these takes it while its
+/// site is dead.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let own = u16::try_from(std::process::id() % 20_000).expect("it is below 20,000");
+    loop {
+        let port = 10_000 + (own + NEXT.fetch_add(1, Ordering::Relaxed) * 37) % 22_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
         }
     }
 }

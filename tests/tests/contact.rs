@@ -106,3 +106,48 @@ fn a_site_that_was_ended_by_its_operator_goes_on_where_it_was() {
     foil.command(&["tally", "accept", &uuid]);
     both_open(&stock, "alice", &foil, "bob", &uuid);
 }
+
+#[test]
+fn a_site_that_lost_its_store_says_so_and_gets_its_tally_back_from_a_partner_that_it_names() {
+    let (stock, mut foil) = two();
+    let uuid = offered(&stock, "alice", &foil, "bob");
+    foil.command(&["tally", "accept", &uuid, "--wait", "confirmed"]);
+    foil.kill();
+    for file in ["site.db", "site.db-wal", "site.db-shm"] {
+        let _ = std::fs::remove_file(foil.home().join(file));
+    }
+    assert!(!foil.try_start());
+    let told = foil.attempt(&["tally", "list"]);
+    assert!(told.code == Some(1) && told.errors.contains("site.db is missing"), "{told:?}");
+    foil.command(&["init"]);
+    foil.start();
+    // The key is still there, and the account takes it.
+    foil.command(&["user", "add", "bob"]);
+    let agent = stock.command(&["status"])["agent"].as_str().expect("a site has an agent").to_owned();
+    let port = stock.port().to_string();
+    foil.command(&["peer", "set", &agent, "--host", "127.0.0.1", "--port", &port]);
+    stock.command(&["tally", "resend", &uuid]);
+    both_open(&stock, "alice", &foil, "bob", &uuid);
+}
+
+#[test]
+fn where_a_subject_says_it_is_now_holds_from_its_next_ticket_on() {
+    let (stock, mut foil) = two();
+    let present = |foil: &Site| {
+        let link = ticket(&stock, "alice");
+        assert_eq!(foil.command(&["ticket", "use", &link, "--user", "bob"])["accepted"], true);
+    };
+    present(&foil);
+    let agent = foil.command(&["status"])["agent"].clone();
+    assert_eq!(foil.stop(), Some(0));
+    let config = foil.home().join("tallyho.toml");
+    let text = std::fs::read_to_string(&config).expect("a home has its configuration");
+    let moved = format!("{text}\n[advertise]\nhost = \"127.0.0.1\"\nport = 4567\n");
+    std::fs::write(&config, moved).expect("it can be written");
+    foil.start();
+    present(&foil);
+    stock.until(&["peer", "list"], |list| {
+        let peers = list.as_array().expect("a list");
+        peers.iter().any(|peer| peer["agent"] == agent && peer["port"] == 4567)
+    });
+}

@@ -7,23 +7,26 @@ mod messages;
 #[path = "core/tests/mod.rs"]
 mod tests;
 
+use super::buffer::Buffer;
 use super::inbound::Windows;
 use super::input::{Input, Outcome, Post, Released};
 use super::journal::{self, Journal};
 use super::limits::NOTICE_SLOTS;
 use super::outbox::{self, OutboxError};
-use super::services::Host;
+use super::services::{EventServices, Host};
+use super::sweep::Sweep;
 use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
+use crate::crash::crash_point;
 use crate::site::relations::RelationRegistry;
 use crate::store::{Store, StoreError, Transaction};
 use arc_swap::ArcSwap;
 use batch::Batch;
 use std::collections::HashSet;
 use std::sync::Arc;
-use tallyho_plugin::Life;
 use tallyho_plugin::record::{AgentId, Timestamp};
+use tallyho_plugin::{Command, Event, Life};
 
 /// What a core is made of.
 pub struct Parts {
@@ -115,6 +118,16 @@ impl Core {
         posts(&mut *self.parts.store.begin()?, agent, after)
     }
 
+    /// Deletes a few rows of the host's that have run out.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn sweep(&mut self, sweep: &mut Sweep, now: Timestamp) -> Result<(), StoreError> {
+        let ended = sweep.step(self.parts.store.begin()?, self.latest.max(now))?;
+        self.parts.relations.apply(ended);
+        Ok(())
+    }
+
     /// Timers due now, as inputs.
     ///
     /// # Errors
@@ -143,6 +156,34 @@ impl Core {
         read: impl FnOnce(&mut dyn Transaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         read(&mut *self.parts.store.begin()?)
+    }
+
+    /// What a command answers that changes nothing, without a commit: while the store refuses writes,
+    /// people can still look. `None`: it would change something, or is no command.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn look(&mut self, input: &Input, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
+        let Input::Command { plugin, name, argument } = input else { return Ok(None) };
+        let Parts { store, table, host, seeds, .. } = &mut self.parts;
+        if plugin == "host" {
+            return Ok(None); // those that come here all write; see `node::views` for the others
+        }
+        let table = table.load_full();
+        let mut transaction = store.begin()?;
+        let (buffer, checked) = (Buffer::new(&mut *transaction), Checked::new());
+        let mut services = EventServices::new(buffer, &table, &**host, &checked, self.latest.max(now), seeds());
+        let command = Command { name: name.clone(), caller: None, body: argument.clone() };
+        let result = services.run(plugin, &Event::Command(command));
+        let EventServices { buffer, released, broken, .. } = services;
+        if let Some(error) = broken {
+            return Err(error);
+        }
+        Ok(match result {
+            Ok(answer) if buffer.count() == 0 && released.is_empty() => Some(Outcome::Done(answer)),
+            Ok(_) => None,
+            Err(fault) => Some(Outcome::Fault(fault)),
+        })
     }
 
     /// Runs the inputs, each with the signature checks made for it, and commits. The time of an event
@@ -184,12 +225,18 @@ impl Core {
             now: *latest,
             released: Released::default(),
             measures: Vec::new(),
+            changed: false,
         };
         let mut outcomes = Vec::with_capacity(inputs.len());
         for (input, checked) in inputs {
             outcomes.push(batch.input(input, checked)?);
         }
-        let Batch { mut released, measures, .. } = batch;
+        let Batch { mut released, measures, changed, .. } = batch;
+        if !changed {
+            // Commands that only look cost no commit.
+            measures.into_iter().for_each(|(serving, name, add)| serving.measure(&name, add));
+            return Ok(Done { outcomes, released });
+        }
         // What is taken back in the same batch must not leave after having been taken back.
         let withdrawn: HashSet<(&AgentId, u64)> = released.withdrawn.iter().map(|(agent, mid)| (agent, *mid)).collect();
         released.posts.retain(|post| !withdrawn.contains(&(&post.agent, post.mid)));
@@ -201,7 +248,9 @@ impl Core {
         }
         let (due, next) = timers::due(&mut *transaction, *latest)?;
         *next_timer = due.first().map(|timer| timer.due).or(next);
+        crash_point("before-commit");
         transaction.commit()?;
+        crash_point("after-commit");
         for (serving, name, add) in measures {
             serving.measure(&name, add);
         }

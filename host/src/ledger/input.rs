@@ -2,6 +2,7 @@
 
 use super::outbox::OutboxRow;
 use crate::site::addresses::Known;
+use crate::site::config::Compat;
 use crate::site::relations::RelationChange;
 use crate::wire::ext::Receipt;
 use serde_json::Value;
@@ -77,6 +78,13 @@ pub enum Input {
         /// The address that a proven sender gives as its own.
         from: Chad,
     },
+    /// How an agent was found to speak (PROTOCOL A.3).
+    Speaks {
+        /// The agent.
+        agent: AgentId,
+        /// As whom; `None`: as the protocol has it.
+        compat: Option<Compat>,
+    },
 }
 
 /// A message from another site whose sender is proven (or marked `restricted`).
@@ -130,6 +138,18 @@ pub struct Released {
 }
 
 impl Released {
+    /// Whether nothing is let out.
+    pub fn is_empty(&self) -> bool {
+        let Released { posts, withdrawn, receipts, local, notices, relations, places } = self;
+        posts.is_empty()
+            && withdrawn.is_empty()
+            && receipts.is_empty()
+            && local.is_empty()
+            && notices.is_empty()
+            && relations.is_empty()
+            && places.is_empty()
+    }
+
     /// Adds what a later event of the same batch lets out.
     pub fn append(&mut self, mut other: Released) {
         self.posts.append(&mut other.posts);

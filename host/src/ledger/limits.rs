@@ -47,6 +47,12 @@ pub const CONFLICTS: u32 = 16;
 /// Effects (writes, messages, notices) that one event may have.
 pub const EFFECTS: usize = 10_000;
 
+/// Bytes of one line that a plugin logs: a screenful.
+pub const LOG_BYTES: usize = 2_048;
+
+/// Lines that plugins may log during one event; a loop must not fill the disk.
+pub const LOG_LINES: usize = 100;
+
 /// Timers run in one batch.
 pub const TIMERS_PER_BATCH: u32 = 64;
 

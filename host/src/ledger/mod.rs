@@ -17,9 +17,12 @@ pub mod limits;
 pub mod outbox;
 pub mod queue;
 #[cfg(test)]
+mod relate_tests;
+#[cfg(test)]
 mod robot;
 pub mod router;
 pub mod services;
+pub mod sweep;
 pub mod table;
 pub mod thread;
 pub mod timers;

@@ -41,6 +41,13 @@ struct Inner {
     closed: bool,
 }
 
+impl Inner {
+    /// Nothing to take, and more may come.
+    fn is_empty(&self) -> bool {
+        self.urgent.is_empty() && self.waiting.is_empty() && !self.closed
+    }
+}
+
 /// The queue; see the module.
 #[derive(Default)]
 pub struct Queue {
@@ -129,14 +136,14 @@ impl Queue {
     /// closed and empty.
     pub fn take(&self, most: usize, patience: Option<Duration>) -> Option<Vec<Item>> {
         let mut inner = self.lock();
-        let empty = |inner: &mut Inner| {
-            inner.idle = inner.urgent.is_empty() && inner.waiting.is_empty() && !inner.closed;
-            inner.idle
-        };
+        inner.idle = true;
         inner = match patience {
-            None => self.filled.wait_while(inner, empty).unwrap_or_else(PoisonError::into_inner),
+            None => self.filled.wait_while(inner, |inner| inner.is_empty()).unwrap_or_else(PoisonError::into_inner),
             Some(patience) => {
-                self.filled.wait_timeout_while(inner, patience, empty).unwrap_or_else(PoisonError::into_inner).0
+                self.filled
+                    .wait_timeout_while(inner, patience, |inner| inner.is_empty())
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
             }
         };
         inner.idle = false;

@@ -2,7 +2,9 @@
 
 use super::buffer::Buffer;
 use super::input::{Post, Released};
-use super::limits::{EFFECTS, ENVELOPE_ROOM, INVOKE_DEPTH, KEY_BYTES, METRICS, SCAN_ROWS, VALUE_BYTES};
+use super::limits::{
+    EFFECTS, ENVELOPE_ROOM, INVOKE_DEPTH, KEY_BYTES, LOG_BYTES, LOG_LINES, METRICS, SCAN_ROWS, VALUE_BYTES,
+};
 use super::outbox::{self, OutboxError};
 use super::table::PluginTable;
 use super::timers;
@@ -14,6 +16,7 @@ use crate::wire::envelope::{Envelope, check_object};
 use crate::wire::limits::{MAX_MESSAGE, MAX_OPENING_MESSAGE};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
 use tallyho_plugin::services::{Check, LogLevel, Outgoing, Range, Relation, Row, Services};
@@ -30,6 +33,10 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// A refusal where there is no such user or the key is kept elsewhere.
     fn sign_user(&self, user: &str, text: &[u8]) -> Result<Vec<u8>, Fault>;
+    /// Whether there is room for more relations.
+    fn has_room(&self) -> bool {
+        true
+    }
     /// A command of the pseudo-plugin `host`; argument and answer are CBOR.
     ///
     /// # Errors
@@ -95,6 +102,8 @@ pub struct EventServices<'e> {
     spoilt: Option<Fault>,
     /// The store failed: whatever the handler makes of it, the event has to be run again.
     pub broken: Option<StoreError>,
+    /// Lines logged.
+    lines: usize,
     /// Counted by plugin and name.
     pub metrics: BTreeMap<(String, String), i64>,
 }
@@ -121,6 +130,7 @@ impl<'e> EventServices<'e> {
             spoilt: None,
             broken: None,
             metrics: BTreeMap::new(),
+            lines: 0,
         }
     }
 
@@ -236,6 +246,23 @@ fn named(name: &str) -> Result<(), Fault> {
         0..=KEY_BYTES => Ok(()),
         length => Err(Fault::failed(format!("a message's or timer's name has {length} bytes of {KEY_BYTES}"))),
     }
+}
+
+/// A plugin's line as it is logged. It must not pass for another one's, for fail2ban reads this log, and
+/// it must end.
+fn line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(LOG_BYTES));
+    for c in text.chars() {
+        if line.len() >= LOG_BYTES {
+            line.push_str("...");
+            break;
+        }
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line
 }
 
 impl Services for EventServices<'_> {
@@ -394,10 +421,12 @@ impl Services for EventServices<'_> {
             LogLevel::Info => log::Level::Info,
             LogLevel::Debug => log::Level::Debug,
         };
-        // A line of a plugin's must not pass for another one's: fail2ban reads this log.
-        let text: String =
-            text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
-        log::log!(target: "tallyho::plugin", level, "{}: {text}", self.current());
+        self.lines += 1;
+        match self.lines.cmp(&LOG_LINES) {
+            Ordering::Less => log::log!(target: "tallyho::plugin", level, "{}: {}", self.current(), line(text)),
+            Ordering::Equal => log::warn!(target: "tallyho::plugin", "{}: more lines are left out", self.current()),
+            Ordering::Greater => {}
+        }
     }
 
     fn metric(&mut self, name: &str, add: i64) {
@@ -412,13 +441,24 @@ impl Services for EventServices<'_> {
     fn relate(&mut self, relation: &Relation) -> Result<(), Fault> {
         self.room()?;
         let plugin = self.current().to_owned();
+        // A renewal takes no more room, and an end takes less.
+        if !self.host.has_room()
+            && !relations::is_granted(&mut self.buffer, &plugin, relation).map_err(|error| self.store_failed(error))?
+        {
+            return Err(Fault::host("the site has as many relations as it may have").code("full"));
+        }
         let granted = relations::relate(&mut self.buffer, &plugin, relation).map_err(|error| match error {
             RelationError::Store(error) => self.store_failed(error),
             other => Fault::failed(other.to_string()),
         })?;
         self.released.relations.push(granted);
         let Relation { agent, host, port, .. } = relation.clone();
-        self.news(&Chad { cuid: None, agent, host, port }, Source::Plugin)
+        // How old a handler's word is nobody knows: a certificate may be of years ago.
+        let known = addresses::get(&mut self.buffer, &agent).map_err(|error| self.store_failed(error))?;
+        match known.is_some_and(|known| known.learnt.is_some()) {
+            true => Ok(()),
+            false => self.news(&Chad { cuid: None, agent, host, port }, Source::Plugin),
+        }
     }
 
     fn unrelate(&mut self, user: &str, subject: &str, agent: &AgentId) -> Result<(), Fault> {
@@ -434,3 +474,16 @@ impl Services for EventServices<'_> {
 #[cfg(test)]
 #[path = "services_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod log_tests {
+    use super::{LOG_BYTES, line};
+
+    #[test]
+    fn a_plugins_line_is_one_line_and_ends() {
+        assert_eq!(line("all is well: \u{e9}"), "all is well: \u{e9}");
+        assert_eq!(line("a\nstrike from 192.0.2.1: x\u{1b}"), "a\\nstrike from 192.0.2.1: x\\u{1b}");
+        let long = line(&"\u{7f}".repeat(LOG_BYTES * 10));
+        assert!(long.ends_with("...") && long.len() < LOG_BYTES + 16, "{}", long.len());
+    }
+}

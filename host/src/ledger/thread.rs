@@ -165,7 +165,6 @@ impl Drop for Runner {
 
 /// The store refuses writes.
 struct Refusal {
-    why: String,
     again: Instant,
     wait: Duration,
 }
@@ -207,11 +206,15 @@ impl Runner {
     fn sort(&mut self, item: Item) {
         match item {
             Item::Ask(ask) => ask(&mut self.core),
-            Item::Input(Input::Command { .. }, _, tell) if self.refusal.is_some() => {
-                let why = self.refusal.as_ref().map_or("", |refusal| &refusal.why);
-                refuse(tell, why);
-            }
             Item::Input(input, slot, tell) => {
+                let looked = self.refusal.is_some().then(|| self.core.look(&input, self.clock.now()));
+                if let Some(Ok(Some(outcome))) = looked {
+                    return answer(tell, outcome);
+                }
+                // Somebody waits who may have made room just now: try at once.
+                if let (Some(refusal), true) = (&mut self.refusal, someone_waits(&input)) {
+                    refusal.again = Instant::now();
+                }
                 let checked = slot.map(|slot| slot.wait()).unwrap_or_default();
                 self.kept.push((input, checked, tell));
             }
@@ -234,7 +237,6 @@ impl Runner {
             inputs.push((input, checked));
             tells.push(tell);
         }
-        crash_point("before-commit");
         let mut result = self.core.apply(&inputs, now);
         // Another process of the site came first; handlers are deterministic, so a retry is safe.
         for _ in 0..CONFLICTS {
@@ -248,8 +250,9 @@ impl Runner {
                 if self.refusal.take().is_some() {
                     log::info!("the store takes writes again");
                 }
-                crash_point("after-commit");
-                self.release(done.released);
+                if !done.released.is_empty() {
+                    self.release(done.released);
+                }
                 for (tell, outcome) in tells.into_iter().zip(done.outcomes) {
                     if let Some(tell) = tell {
                         tell(outcome);
@@ -271,17 +274,20 @@ impl Runner {
             .as_ref()
             .map_or(Duration::from_millis(first), |refusal| (refusal.wait * 2).min(Duration::from_millis(longest)));
         log::error!("nothing can be committed: {error}; trying again in {} ms", wait.as_millis());
-        // A timer is found again by `due`; a command's caller decides what to do; everything else is kept.
-        let kept = std::mem::take(&mut self.kept).into_iter().filter_map(|(input, checked, tell)| match input {
-            Input::Timer { .. } => None,
-            Input::Command { .. } => {
-                refuse(tell, &error.to_string());
-                None
+        self.refusal = Some(Refusal { again: Instant::now() + wait, wait });
+        // A timer is found again by `due`; who waits for an answer is told, and decides what to do;
+        // everything else is kept.
+        let now = self.clock.now();
+        for (input, checked, tell) in std::mem::take(&mut self.kept) {
+            match input {
+                Input::Timer { .. } => {}
+                input if someone_waits(&input) => match self.core.look(&input, now) {
+                    Ok(Some(outcome)) => answer(tell, outcome),
+                    _ => answer(tell, refusal(error)),
+                },
+                input => self.kept.push((input, checked, tell)),
             }
-            _ => Some((input, checked, tell)),
-        });
-        self.kept = kept.collect();
-        self.refusal = Some(Refusal { why: error.to_string(), again: Instant::now() + wait, wait });
+        }
     }
 
     fn release(&self, mut released: Released) {
@@ -293,9 +299,24 @@ impl Runner {
     }
 }
 
-fn refuse(tell: Option<Tell>, why: &str) {
+/// A command's caller waits for its answer, a ticket's subject for the `A` packet, and both give up: what
+/// they asked for must not come to pass behind their backs.
+fn someone_waits(input: &Input) -> bool {
+    match input {
+        Input::Command { .. } => true,
+        Input::Peer(inbound) => inbound.ticket.is_some() && inbound.mid.is_none(),
+        _ => false,
+    }
+}
+
+fn refusal(error: &StoreError) -> Outcome {
+    let fix = "make room, or mend the folder's permissions; the site goes on by itself, then repeat the command";
+    Outcome::Fault(Fault::host(format!("nothing was changed: {error}")).code("store").fix(fix))
+}
+
+fn answer(tell: Option<Tell>, outcome: Outcome) {
     if let Some(tell) = tell {
-        tell(Outcome::Fault(Fault::host(format!("nothing was changed: {why}")).code("store")));
+        tell(outcome);
     }
 }
 

@@ -50,8 +50,9 @@ impl Refusal {
     /// The reason of the strike; `None` where the caller has done nothing wrong.
     fn strike(&self) -> Option<&'static str> {
         match self {
-            Refusal::Handshake(HandshakeError::Gone) | Refusal::Unable => None,
-            Refusal::Handshake(error) => Some(error.name()),
+            // A scanner, or a peer whose network failed; and PROTOCOL 2.5 has no strike for silence.
+            Refusal::Handshake(HandshakeError::Gone | HandshakeError::Late) | Refusal::Unable => None,
+            Refusal::Handshake(HandshakeError::Wire(error)) => error.is_peers_fault().then(|| error.name()),
             Refusal::Replay => Some("replay"),
             Refusal::Stranger(_) => Some("stranger"),
             Refusal::Ticket(_) => Some("ticket"),
@@ -72,6 +73,9 @@ pub async fn listen(net: Arc<Net>, listener: TcpListener) {
                 continue;
             }
         };
+        if net.is_stopping() {
+            return;
+        }
         if net.banned(address.ip()) {
             continue;
         }
@@ -87,6 +91,7 @@ async fn answer(net: Arc<Net>, mut stream: TcpStream, address: SocketAddr, mut p
     let mut reader = FrameReader::new();
     match handshake(&net, &mut stream, &mut reader, address).await {
         Ok(Answer { open, agent, extensions, first, received }) => {
+            crash_point("channel-opening");
             place.established();
             let id = net.channels().name();
             let channel = Channel::new(id, agent, address, Role::Responder, extensions, net.now());
@@ -138,26 +143,43 @@ async fn handshake(
     address: SocketAddr,
 ) -> Result<Answer, Refusal> {
     let (kind, body) = packet(stream, reader, net.patience()).await?;
-    fresh(net, kind, &body)?;
+    let ephemeral = unseen(net, kind, &body)?;
     match Listening::new().receive(net.identity(), kind, &body)? {
-        Opening::Ticket(offered) => ticket(net, offered).await,
+        Opening::Ticket(offered) => {
+            let answer = ticket(net, offered).await?;
+            remember(net, ephemeral)?;
+            Ok(answer)
+        }
         Opening::Claim(awaiting) => {
             // An agent unknown here gets no further; its K would only cost time.
             let claimed = awaiting.claimed().clone();
             let (kind, body) = packet(stream, reader, net.patience()).await?;
-            if !net.relations().admits(&claimed, net.now()) {
+            if !net.admits(&claimed) {
                 return Err(Refusal::Stranger(claimed));
             }
-            fresh(net, kind, &body)?;
-            known(net, awaiting.receive(net.identity(), kind, &body)?)
+            let ephemeral = unseen(net, kind, &body)?;
+            let offered = awaiting.receive(net.identity(), kind, &body)?;
+            remember(net, ephemeral)?;
+            known(net, offered)
         }
-        Opening::Public(offered) => public(net, offered, address),
+        Opening::Public(offered) => {
+            remember(net, ephemeral)?;
+            public(net, offered, address)
+        }
     }
 }
 
 /// A recorded opening packet can be sent again by anyone who saw it (PROTOCOL A.3).
-fn fresh(net: &Net, kind: Kind, body: &[u8]) -> Result<(), Refusal> {
+fn unseen(net: &Net, kind: Kind, body: &[u8]) -> Result<Option<[u8; 32]>, Refusal> {
     match opening_ephemeral(kind, body) {
+        Some(ephemeral) if net.has_seen(&ephemeral) => Err(Refusal::Replay),
+        ephemeral => Ok(ephemeral),
+    }
+}
+
+/// Only what has opened is remembered: garbage must not push it out of the memory.
+fn remember(net: &Net, ephemeral: Option<[u8; 32]>) -> Result<(), Refusal> {
+    match ephemeral {
         Some(ephemeral) if !net.remember(ephemeral) => Err(Refusal::Replay),
         _ => Ok(()),
     }
@@ -166,7 +188,8 @@ fn fresh(net: &Net, kind: Kind, body: &[u8]) -> Result<(), Refusal> {
 /// PROTOCOL 2.4: nothing is answered before the ticket's consumption is durable.
 async fn ticket(net: &Arc<Net>, offered: TicketOffered) -> Result<Answer, Refusal> {
     let envelope = Envelope::parse(offered.payload())?;
-    let agent = envelope.from.agent.clone();
+    let from = envelope.from.clone();
+    let agent = from.agent.clone();
     if !offered.proves(&agent) {
         return Err(Refusal::Ticket("from.agent is not the connecting key".to_owned()));
     }
@@ -186,6 +209,12 @@ async fn ticket(net: &Arc<Net>, offered: TicketOffered) -> Result<Answer, Refusa
             return Err(Refusal::Ticket(fault.text));
         }
         Outcome::Fault(_) => return Err(Refusal::Unable),
+    }
+    // A ticket taken: where its subject says it is now holds (PROTOCOL 1.1).
+    if let (Some(host), Some(port)) = (&from.host, from.port)
+        && !net.addresses().has_learnt(&agent, host, port)
+    {
+        net.ledger().submit(Input::Learn { from }, None).await.map_err(|_| Refusal::Unable)?;
     }
     crash_point("before-answer");
     let (first, mut open) = offered.accept(&answer)?;
@@ -218,6 +247,13 @@ fn public(net: &Net, offered: PublicOffered, address: SocketAddr) -> Result<Answ
 }
 
 impl Net {
+    /// Whether an agent may open a channel (PROTOCOL 1.5). A site that has lost its store knows no relations; so
+    /// that partners can give it back their tallies (T33), those whom its operator has named come in
+    /// too. Whatever they say there is checked as ever.
+    fn admits(&self, agent: &AgentId) -> bool {
+        self.relations().admits(agent, self.now()) || self.addresses().is_named(agent)
+    }
+
     /// What an opening message offers that this host uses too, and the answer that says so.
     fn agree(&self, agent: &AgentId, offered: Extensions) -> (Extensions, Vec<u8>) {
         let own = if self.addresses().is_reference(agent) { Extensions::NONE } else { Extensions::ALL };
@@ -235,3 +271,7 @@ impl Net {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "accept_tests.rs"]
+mod tests;

@@ -43,6 +43,14 @@ struct Waiting {
     closing: Option<&'static str>,
 }
 
+impl Waiting {
+    fn watch(&mut self, waker: &Waker) {
+        if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            self.waker = Some(waker.clone());
+        }
+    }
+}
+
 /// An open channel; see the module. Its task owns the socket, everybody else has this.
 #[derive(Debug)]
 pub struct Channel {
@@ -129,25 +137,21 @@ impl Channel {
         });
     }
 
-    /// The next thing to send; where there is none, `waker` is told of the next.
-    ///
-    /// # Errors
-    /// Why the channel has to close.
-    pub fn next(&self, waker: &Waker) -> Result<Option<Out>, &'static str> {
+    /// Has `waker` told of whatever comes next; why the channel has to close, if it has to.
+    pub fn watch(&self, waker: &Waker) -> Option<&'static str> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(why) = waiting.closing {
-            return Err(why);
-        }
+        waiting.watch(waker);
+        waiting.closing
+    }
+
+    /// The next thing to send.
+    pub fn next(&self) -> Option<Out> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let out = waiting.queue.pop_front();
-        if out.is_none() {
-            if waiting.queue.capacity() > 0 {
-                waiting.queue = VecDeque::new(); // thousands of idle channels hold no buffers
-            }
-            if !waiting.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-                waiting.waker = Some(waker.clone());
-            }
+        if out.is_none() && waiting.queue.capacity() > 0 {
+            waiting.queue = VecDeque::new(); // thousands of idle channels hold no buffers
         }
-        Ok(out)
+        out
     }
 
     /// A frame came.

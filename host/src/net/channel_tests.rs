@@ -35,7 +35,7 @@ fn receipt(upto: u64, also: &[u64]) -> Out {
 /// What there is to send: rows by id, receipts as they are.
 fn all(channel: &Channel) -> Vec<Result<u64, Receipt>> {
     let mut found = Vec::new();
-    while let Some(out) = channel.next(Waker::noop()).unwrap() {
+    while let Some(out) = channel.next() {
         found.push(match out {
             Out::Row { mid, .. } => Ok(mid),
             Out::Receipt(receipt) => Err(receipt),
@@ -87,15 +87,17 @@ fn a_task_that_found_nothing_is_woken_by_the_next_thing_or_the_end() {
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(Arc::clone(&bell));
     let channel = channel();
-    assert!(channel.next(&waker).unwrap().is_none());
+    assert_eq!(channel.watch(&waker), None);
+    assert!(channel.next().is_none());
     channel.send(row(1));
     assert_eq!(bell.0.load(Ordering::SeqCst), 1);
-    assert!(channel.next(&waker).unwrap().is_some());
-    assert!(channel.next(&waker).unwrap().is_none());
+    assert_eq!(channel.watch(&waker), None);
+    assert!(channel.next().is_some());
+    assert!(channel.next().is_none());
     channel.close("first reason");
     channel.close("second reason");
     assert_eq!(bell.0.load(Ordering::SeqCst), 2);
-    assert_eq!(channel.next(&waker).unwrap_err(), "first reason");
+    assert_eq!(channel.watch(&waker), Some("first reason"));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use super::channel::{Channel, Role};
 use super::courier::ChannelId;
-use super::limits::{DEAD_MS, WRITE_STALL_MS};
+use super::limits::{DEAD_MS, DIALS, WRITE_STALL_MS};
+use crate::site::bans::Network;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,7 @@ use tallyho_plugin::record::{AgentId, Timestamp};
 pub struct Bounds {
     /// In all.
     pub connections: usize,
-    /// From one address.
+    /// With one address (IPv6: one network of 64 bits).
     pub per_address: usize,
     /// In a handshake.
     pub half_open: usize,
@@ -49,7 +50,7 @@ impl Default for Bounds {
 struct Counts {
     total: usize,
     half_open: usize,
-    by_address: HashMap<IpAddr, usize>,
+    by_network: HashMap<Network, usize>,
 }
 
 /// All connections; see the module.
@@ -65,7 +66,7 @@ pub struct Channels {
 #[derive(Debug)]
 pub struct Place {
     channels: Arc<Channels>,
-    address: IpAddr,
+    network: Network,
     half_open: bool,
 }
 
@@ -94,7 +95,7 @@ impl Channels {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection with this address, in its handshake.
+    /// A place for a connection from this address, in its handshake.
     ///
     /// # Errors
     /// [`Crowded`].
@@ -106,13 +107,30 @@ impl Channels {
         if counts.half_open >= self.bounds.half_open {
             return Err(Crowded::HalfOpen);
         }
-        if counts.by_address.get(&address).copied().unwrap_or(0) >= self.bounds.per_address {
+        let network = Network::of(address);
+        if counts.by_network.get(&network).copied().unwrap_or(0) >= self.bounds.per_address {
             return Err(Crowded::Address);
         }
-        *counts.by_address.entry(address).or_default() += 1;
+        *counts.by_network.entry(network).or_default() += 1;
         counts.total += 1;
         counts.half_open += 1;
-        Ok(Place { channels: Arc::clone(self), address, half_open: true })
+        Ok(Place { channels: Arc::clone(self), network, half_open: true })
+    }
+
+    /// A place for a connection that this site has dialled and whose handshake is done. Callers, however
+    /// many, cannot keep it out: some places above the bound are for these alone.
+    ///
+    /// # Errors
+    /// [`Crowded::Total`].
+    pub fn place_dialled(self: &Arc<Self>, address: IpAddr) -> Result<Place, Crowded> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.total >= self.bounds.connections.saturating_add(DIALS) {
+            return Err(Crowded::Total);
+        }
+        let network = Network::of(address);
+        *counts.by_network.entry(network).or_default() += 1;
+        counts.total += 1;
+        Ok(Place { channels: Arc::clone(self), network, half_open: false })
     }
 
     /// A name for a channel.
@@ -158,7 +176,8 @@ impl Channels {
                 Role::Responder => self.bounds.idle_ms,
                 Role::Initiator => DEAD_MS.max(self.bounds.idle_ms * 3),
             };
-            let stalled = channel.stalled_since().is_some_and(|since| now.0 - since.0 >= WRITE_STALL_MS);
+            let patience = WRITE_STALL_MS.min(self.bounds.idle_ms);
+            let stalled = channel.stalled_since().is_some_and(|since| now.0.saturating_sub(since.0) >= patience);
             if silent >= limit {
                 channel.close("idle");
             } else if stalled {
@@ -182,10 +201,10 @@ impl Drop for Place {
         self.established();
         let mut counts = self.channels.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.total -= 1;
-        if let Some(from) = counts.by_address.get_mut(&self.address) {
+        if let Some(from) = counts.by_network.get_mut(&self.network) {
             *from -= 1;
             if *from == 0 {
-                counts.by_address.remove(&self.address);
+                counts.by_network.remove(&self.network);
             }
         }
     }

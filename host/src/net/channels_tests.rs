@@ -21,7 +21,7 @@ fn open(channels: &Channels, role: Role, agent: Option<AgentId>) -> Arc<Channel>
 }
 
 fn is_closing(channel: &Channel) -> bool {
-    channel.next(Waker::noop()).is_err()
+    channel.watch(Waker::noop()).is_some()
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn places_are_bounded_in_all_per_address_and_in_handshakes_and_come_back() {
     assert_eq!(channels.count(), 3);
     drop((first, fourth, fifth));
     assert_eq!(channels.count(), 0);
-    assert!(channels.counts.lock().unwrap().by_address.is_empty());
+    assert!(channels.counts.lock().unwrap().by_network.is_empty());
     assert_eq!(channels.counts.lock().unwrap().half_open, 0);
 }
 
@@ -65,7 +65,7 @@ fn one_that_finds_no_place_leaves_no_trace() {
     for last in 1..=9 {
         assert_eq!(channels.place(address(last)).unwrap_err(), Crowded::Address);
     }
-    assert!(channels.counts.lock().unwrap().by_address.is_empty());
+    assert!(channels.counts.lock().unwrap().by_network.is_empty());
 }
 
 #[test]
@@ -118,4 +118,52 @@ fn channels_are_found_by_name_and_by_agent_until_removed() {
     channels.remove(one.id);
     assert!(channels.with(&bob).is_empty() && channels.get(one.id).is_none());
     assert_eq!(channels.all().len(), 1);
+}
+
+fn bounded(connections: usize, per_address: usize, half_open: usize) -> Arc<Channels> {
+    Channels::new(Bounds { connections, per_address, half_open, ..Bounds::default() })
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn the_addresses_of_one_subscriber_share_their_bound() {
+    let channels = bounded(10, 2, 10);
+    let taken = [channels.place(ip("2001:db8::1")).unwrap(), channels.place(ip("2001:db8::2")).unwrap()];
+    assert_eq!(channels.place(ip("2001:db8::3")).unwrap_err(), Crowded::Address);
+    assert!(channels.place(ip("2001:db8:0:1::3")).is_ok(), "another network");
+    let mapped = [channels.place(ip("::ffff:192.0.2.1")).unwrap(), channels.place(ip("192.0.2.1")).unwrap()];
+    assert_eq!(channels.place(ip("192.0.2.1")).unwrap_err(), Crowded::Address);
+    drop((taken, mapped));
+    assert_eq!(channels.count(), 0);
+    assert!(channels.counts.lock().unwrap().by_network.is_empty());
+}
+
+#[test]
+fn strangers_handshakes_do_not_crowd_out_a_channel_that_this_site_has_dialled() {
+    let channels = bounded(10, 10, 1);
+    let _stranger = channels.place(ip("192.0.2.1")).unwrap();
+    assert_eq!(channels.place(ip("192.0.2.2")).unwrap_err(), Crowded::HalfOpen);
+    assert!(channels.place_dialled(ip("192.0.2.3")).is_ok());
+}
+
+#[test]
+fn callers_cannot_keep_this_site_from_calling_others() {
+    let bounds = Bounds { connections: 2, half_open: 1, per_address: 1, ..Bounds::default() };
+    let channels = Channels::new(bounds);
+    let [one, two]: [IpAddr; 2] = [[127, 0, 0, 1].into(), [127, 0, 0, 2].into()];
+    // A caller in its handshake takes the last of those places, and that of its address.
+    let caller = channels.place(one).unwrap();
+    assert_eq!(channels.place(two).unwrap_err(), Crowded::HalfOpen);
+    let dialled = channels.place_dialled(one).unwrap();
+    assert_eq!(channels.place(two).unwrap_err(), Crowded::Total);
+    // All places are taken, and still.
+    let another = channels.place_dialled(two).unwrap();
+    let more: Vec<Place> = (0..DIALS - 1).map(|_| channels.place_dialled(two).unwrap()).collect();
+    assert_eq!(channels.place_dialled(two).unwrap_err(), Crowded::Total);
+    drop((caller, dialled, another, more));
+    assert_eq!(channels.count(), 0);
+    drop(channels.place(one).unwrap());
 }

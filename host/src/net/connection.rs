@@ -5,14 +5,18 @@
 //! decrypted there; only what a torn frame leaves over, or what the ledger has no room for, is kept.
 
 use super::Net;
-use super::channel::{Channel, Out};
+use super::channel::{Channel, Out, Role};
 use super::channels::Place;
 use super::limits::WRITE_AHEAD;
 use super::receive::Received;
+use crate::crash::crash_point;
 use crate::ledger::input::Input;
 use crate::ledger::queue::Tell;
+use crate::site::config::Compat;
+use crate::wire::error::WireError;
+use crate::wire::ext::Extensions;
 use crate::wire::frame::{FrameReader, Kind};
-use crate::wire::transport::{Open, Opener, Sealer};
+use crate::wire::transport::{KeyOrder, Open, Opener, Sealer};
 use async_std::io::{Read, Write};
 use async_std::net::TcpStream;
 use std::cell::RefCell;
@@ -49,6 +53,8 @@ pub struct Connection {
     written: usize,
     /// Where in `sealed` each outbox row ends.
     ends: VecDeque<(usize, u64)>,
+    /// Whether the first message will show how the peer speaks.
+    learning: bool,
     /// Inputs that the ledger has no room for yet; nothing is read meanwhile.
     inputs: VecDeque<(Input, Option<Tell>)>,
     /// Why it closes once `inputs` are handed in.
@@ -79,6 +85,8 @@ impl Connection {
         let Begun { stream, open, reader, first, inputs, place } = begun;
         let (sealer, opener) = open.split();
         let ends = VecDeque::new();
+        // Hosts of ours say who they are; whom this site has dialled has been spoken to already.
+        let learning = channel.role == Role::Responder && channel.extensions == Extensions::NONE;
         Connection {
             net,
             channel,
@@ -89,6 +97,7 @@ impl Connection {
             sealed: first,
             written: 0,
             ends,
+            learning,
             inputs,
             broken: None,
             _place: place,
@@ -103,12 +112,10 @@ impl Connection {
     /// Writes what there is to write; ready only with a reason to close.
     fn write(&mut self, context: &mut Context<'_>) -> Poll<&'static str> {
         loop {
-            while self.sealed.len() - self.written < WRITE_AHEAD {
-                match self.channel.next(context.waker()) {
-                    Err(why) => return Poll::Ready(why),
-                    Ok(None) => break,
-                    Ok(Some(out)) => self.seal(out),
-                }
+            while self.sealed.len() - self.written < WRITE_AHEAD
+                && let Some(out) = self.channel.next()
+            {
+                self.seal(out);
             }
             if self.written == self.sealed.len() {
                 self.sealed = Vec::new();
@@ -135,6 +142,7 @@ impl Connection {
         self.written += taken;
         while let Some((_, mid)) = self.ends.front().copied().filter(|(end, _)| *end <= self.written) {
             self.ends.pop_front();
+            crash_point("frame-written");
             self.net.handed(&self.channel, mid);
         }
         // Keep the tail short without moving bytes for every write.
@@ -192,7 +200,7 @@ impl Connection {
                 Ok(Some(packet)) => packet,
                 Ok(None) => break self.hand_in(context),
                 Err(error) => {
-                    self.broken = Some(self.fault(error.name()));
+                    self.broken = Some(self.fault(error));
                     continue;
                 }
             };
@@ -200,13 +208,24 @@ impl Connection {
             if packet.kind != Kind::T {
                 continue; // PROTOCOL A.3: a wrong kind is ignored in open
             }
+            let first = std::mem::take(&mut self.learning).then(|| packet.body.to_vec());
             let message = match self.opener.open_in_place(packet.body) {
                 Ok(message) => message,
                 Err(error) => {
-                    self.broken = Some(self.fault(error.name()));
+                    self.broken = Some(match first.and_then(|first| self.opener.other_order(&first)) {
+                        Some(order) => {
+                            self.speaks(order);
+                            "its keys are in another order than was thought"
+                        }
+                        None => self.fault(error),
+                    });
                     continue;
                 }
             };
+            if first.is_some() && self.opener.order() == Some(KeyOrder::Exchanged) {
+                self.speaks(KeyOrder::Exchanged);
+            }
+            crash_point("frame-received");
             match self.net.receive(&self.channel, message) {
                 Received::Nothing => {}
                 Received::Inputs(inputs) => self.inputs.extend(inputs),
@@ -218,9 +237,20 @@ impl Connection {
         result
     }
 
-    fn fault(&self, reason: &'static str) -> &'static str {
-        self.net.strike(self.channel.address.ip(), reason);
-        reason
+    /// The peer's first message has shown the order of its keys (PROTOCOL A.3).
+    fn speaks(&self, order: KeyOrder) {
+        let Some(agent) = self.channel.agent.clone() else { return };
+        let compat = (order == KeyOrder::Exchanged).then_some(Compat::MychipsJs);
+        if self.net.addresses().is_reference(&agent) != compat.is_some() {
+            self.net.ledger().report(Input::Speaks { agent, compat });
+        }
+    }
+
+    fn fault(&self, error: WireError) -> &'static str {
+        if error.is_peers_fault() {
+            self.net.strike(self.channel.address.ip(), error.name());
+        }
+        error.name()
     }
 
     /// Reads until there is nothing more to read; ready only with a reason to close.
@@ -257,6 +287,10 @@ impl Future for Connection {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        // First of all: a channel whose socket takes nothing has to hear it too.
+        if let Some(why) = this.channel.watch(context.waker()) {
+            return Poll::Ready(why);
+        }
         if let Poll::Ready(why) = this.write(context) {
             return Poll::Ready(why);
         }
@@ -269,3 +303,7 @@ impl Drop for Connection {
         self.net.closed(&self.channel);
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -46,11 +46,8 @@ pub async fn dial(net: Arc<Net>, to: Chad, mid: u64, row: Arc<OutboxRow>, attemp
         Ok(Answered { stream, address, open, reader, extensions, carried }) => {
             let id = net.channels().name();
             let channel = Channel::new(id, Some(agent.clone()), address, Role::Initiator, extensions, net.now());
-            let place = match net.channels().place(address.ip()) {
-                Ok(mut place) => {
-                    place.established();
-                    place
-                }
+            let place = match net.channels().place_dialled(address.ip()) {
+                Ok(place) => place,
                 Err(crowded) => return net.dialled(&agent, mid, Err((false, false, crowded.to_string()))),
             };
             net.channels().add(&channel);
@@ -107,12 +104,14 @@ async fn call(
     };
     let writing = timeout(net.patience(), stream.write_all(&packet_bytes)).await;
     writing.map_err(|_| odd(HandshakeError::Late))?.map_err(|_| odd(HandshakeError::Gone))?;
+    crash_point("opening-written");
     let mut reader = FrameReader::new();
     let (kind, body) = packet(&mut stream, &mut reader, net.patience()).await.map_err(odd)?;
     let (mut open, answer) = awaiting.receive(kind, &body).map_err(|error| odd(error.into()))?;
     if reference {
         open.settle(KeyOrder::Exchanged);
     }
+    crash_point("answered");
     let extensions = offer(reference).in_force(&answer);
     Ok(Answered { stream, address, open, reader, extensions, carried })
 }

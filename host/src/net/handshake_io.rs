@@ -21,17 +21,6 @@ pub enum HandshakeError {
     Late,
 }
 
-impl HandshakeError {
-    /// A short name for logs.
-    pub fn name(&self) -> &'static str {
-        match self {
-            HandshakeError::Wire(error) => error.name(),
-            HandshakeError::Gone => "gone",
-            HandshakeError::Late => "late",
-        }
-    }
-}
-
 /// The next packet, if it comes in time.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ use crate::ledger::outbox::OutboxRow;
 use crate::ledger::queue::Tell;
 use crate::ledger::thread::Clock;
 use crate::ledger::{Ledger, Outside};
-use crate::site::bans::Bans;
+use crate::site::bans::{Bans, Network};
 use crate::site::books::{AddressBook, UserBook};
 use crate::site::relations::RelationRegistry;
 use crate::wire::envelope::Envelope;
@@ -56,6 +56,9 @@ pub struct NetParts {
     pub clock: Arc<dyn Clock>,
     /// How many connections there may be.
     pub bounds: Bounds,
+    /// Whether others are called and the outbox delivered. Known from the beginning: the ledger speaks
+    /// before [`Net::serve`] is reached, and a call that is dropped is not made again.
+    pub online: bool,
 }
 
 /// Told every notice.
@@ -66,12 +69,12 @@ pub struct Net {
     parts: NetParts,
     this: Weak<Net>,
     ledger: OnceLock<Arc<Ledger>>,
-    online: AtomicBool,
+    stopping: AtomicBool,
     channels: Arc<Channels>,
     courier: Mutex<Courier>,
     bans: Mutex<Bans>,
     replay: Mutex<ReplayMemory>,
-    public: Mutex<HashMap<IpAddr, (Timestamp, u32)>>,
+    public: Mutex<HashMap<Network, (Timestamp, u32)>>,
     dials: (async_std::channel::Sender<()>, async_std::channel::Receiver<()>),
     notices: Mutex<Vec<Hears>>,
 }
@@ -89,7 +92,7 @@ impl Net {
             parts,
             this: Weak::clone(this),
             ledger: OnceLock::new(),
-            online: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
             courier: Mutex::new(Courier::new(seed)),
             bans: Mutex::new(Bans::new()),
             public: Mutex::default(),
@@ -98,10 +101,8 @@ impl Net {
         })
     }
 
-    /// Begins to serve: takes connections, if there is a listener; calls others and delivers the
-    /// outbox, if `online`.
-    pub fn serve(self: &Arc<Self>, ledger: Arc<Ledger>, listener: Option<TcpListener>, online: bool) {
-        self.online.store(online, Ordering::Relaxed);
+    /// Begins to serve: takes connections, if there is a listener.
+    pub fn serve(self: &Arc<Self>, ledger: Arc<Ledger>, listener: Option<TcpListener>) {
         assert!(self.ledger.set(ledger).is_ok(), "a network serves one ledger");
         if let Some(listener) = listener {
             task::spawn(accept::listen(Arc::clone(self), listener));
@@ -109,11 +110,16 @@ impl Net {
         task::spawn(tick(Weak::clone(&self.this)));
     }
 
-    /// Has every channel closed.
+    /// Takes no more connections, makes none, and has every channel closed.
     pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
         for channel in self.channels.all() {
             channel.close("the site is stopping");
         }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
     }
 
     /// The ledger; there is one from [`Net::serve`] on, before any connection.
@@ -192,7 +198,12 @@ impl Net {
         })
     }
 
-    /// Remembers the ephemeral key of an opening packet; whether it is new.
+    /// Whether an opening packet with this ephemeral key has been let in before.
+    pub(crate) fn has_seen(&self, ephemeral: &[u8; 32]) -> bool {
+        locked(&self.replay).knows(ephemeral)
+    }
+
+    /// Remembers the ephemeral key of an opening packet that opened; whether it is new.
     pub(crate) fn remember(&self, ephemeral: [u8; 32]) -> bool {
         locked(&self.replay).remember(ephemeral)
     }
@@ -205,13 +216,14 @@ impl Net {
 
     /// Counts a request on a public channel; whether it is within the limit (PROTOCOL 10.2).
     pub(crate) fn public_request(&self, address: IpAddr) -> bool {
-        let now = self.now();
+        let (now, network) = (self.now(), Network::of(address));
         let mut public = locked(&self.public);
-        public.retain(|_, (since, _)| now.0 - since.0 < 60_000);
-        if public.len() >= self.parts.bounds.connections && !public.contains_key(&address) {
+        // A clock set back must not lengthen the minute to hours.
+        public.retain(|_, (since, _)| (0..60_000).contains(&now.0.saturating_sub(since.0)));
+        if public.len() >= self.parts.bounds.connections && !public.contains_key(&network) {
             return false;
         }
-        let (_, count) = public.entry(address).or_insert((now, 0));
+        let (_, count) = public.entry(network).or_insert((now, 0));
         *count += 1;
         *count <= self.parts.bounds.public_per_minute
     }
@@ -273,8 +285,9 @@ impl Net {
                     self.ledger().report(Input::Delivery { agent, mid, fate, receipts });
                 }
                 Order::Refill { agent, after } => self.refill(agent, after),
+                Order::Dial { .. } if self.is_stopping() => {}
                 // Without network every dial waits for the next start.
-                Order::Dial { .. } if !self.online.load(Ordering::Relaxed) => {}
+                Order::Dial { .. } if !self.parts.online => {}
                 Order::Dial { to, mid, row, attempt } => {
                     let Some(net) = self.this.upgrade() else { return };
                     let (begin, done) = self.dials.clone();
@@ -386,9 +399,11 @@ impl Outside for ToNet {
             locked(&net.notices).iter().for_each(|hear| hear(notice));
         }
         for (agent, receipt) in released.receipts {
-            let open = net.channels.with(&agent);
-            if let Some(channel) = open.into_iter().find(|channel| channel.extensions.receipt) {
-                channel.send(Out::Receipt(receipt));
+            // On each channel: one of them may be dead without anybody knowing yet.
+            for channel in net.channels.with(&agent) {
+                if channel.extensions.receipt {
+                    channel.send(Out::Receipt(receipt.clone()));
+                }
             }
         }
         net.post(released.withdrawn, released.posts, fresh);
@@ -413,7 +428,7 @@ impl Net {
     }
 }
 
-/// Once a second, or when the outbox's schedule wants it sooner: resends, silent channels.
+/// Four times a second: resends, silent channels.
 async fn tick(net: Weak<Net>) {
     loop {
         task::sleep(Duration::from_millis(250)).await;

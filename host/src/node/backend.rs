@@ -1,5 +1,6 @@
 //! The rest of the program, as the command line calls it.
 
+use super::founding::found;
 use super::open::STANDARD;
 use super::{Node, NodeOptions};
 use crate::cli::{Backend, Ready, RunOptions};
@@ -7,10 +8,11 @@ use crate::control::{Operator, host};
 use crate::plugin::{self, Loader, LoaderOptions, Plugin, find_plugin, search_folders};
 use crate::site::config::Config;
 use crate::site::endpoint::Endpoint;
-use crate::site::home::{self, Home};
-use crate::site::keys::KeyFolder;
+use crate::site::home::{self, Home, HomeError};
+use crate::site::keys::{KeyFolder, KeysError};
 use crate::site::{doctor, keys_export, passphrase, qr};
 use crate::store::sqlite::SqliteStore;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -40,7 +42,13 @@ impl Backend for RealBackend {
     fn init(&self, home: &Path) -> Result<Value, Fault> {
         let home = Home::create(home).map_err(|error| fault(&error))?;
         Config::load(&home.config()).map_err(|error| fault(&error))?;
-        let (agent, _) = KeyFolder::of(&home).agent_or_new().map_err(|error| fault(&error))?;
+        match home.lock() {
+            Ok(_lock) => drop(found(&home, true).map_err(|error| fault(&error))?),
+            // It runs, so it has all it needs.
+            Err(HomeError::InUse { .. }) => {}
+            Err(error) => return Err(fault(&error)),
+        }
+        let agent = KeyFolder::of(&home).agent().map_err(|error| fault(&error))?;
         Ok(json!({ "home": home.root(), "agent": agent.id() }))
     }
 
@@ -53,11 +61,13 @@ impl Backend for RealBackend {
     fn run(&self, home: &Path, options: &RunOptions, ready: &mut dyn FnMut(&Ready)) -> Result<(), Fault> {
         // Before anything else, so that a signal that comes early is not lost.
         let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| fault(&error))?;
-        self.init(home)?;
+        // A file size limit is then an error where a file is written, as a full disk is, and not the end.
+        let passed = signal_hook::flag::register(Signal::XFSZ.as_raw(), Arc::default());
+        passed.map_err(|error| fault(&error))?;
+        let home = Home::create(home).map_err(|error| fault(&error))?;
         let listen = options.listen.as_deref().map(endpoint).transpose()?;
         let options =
             NodeOptions { listen, plugins: options.plugins.clone(), plugin: options.plugin.clone(), offline: false };
-        let home = opened(home)?;
         start_log(&home);
         let node = Node::open(home, &options).map_err(|error| fault(&error))?;
         node.serve_control().map_err(|error| fault(&error))?;
@@ -119,8 +129,13 @@ impl Backend for RealBackend {
             None => passphrase::terminal().and_then(|terminal| passphrase::ask(&terminal, "Passphrase")),
         };
         let passphrase = passphrase.map_err(|error| fault(&error))?;
-        let imported = keys_export::import(&KeyFolder::of(&home), &text, &passphrase);
-        let imported = imported.map_err(|error| fault(&error))?;
+        let keys = KeyFolder::of(&home);
+        let fresh = matches!(keys.agent(), Err(KeysError::NoAgent { .. }));
+        let imported = keys_export::import(&keys, &text, &passphrase).map_err(|error| fault(&error))?;
+        if fresh && !home.store().exists() {
+            // A home that has just come to be: nothing is lost here.
+            found(&home, true).map_err(|error| fault(&error))?;
+        }
         Ok(json!({ "file": file, "keys": imported.users.len() + 1, "agent": imported.agent }))
     }
 

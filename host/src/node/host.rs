@@ -8,6 +8,7 @@ use crate::site::config::Compat;
 use crate::site::endpoint::{Endpoint, is_host};
 use crate::site::keys::{KeyRing, SignError};
 use crate::site::limits::TOKEN_BYTES;
+use crate::site::relations::RelationRegistry;
 use crate::site::tickets::{self, OrderError};
 use crate::site::users::{self, Custody, User, UserError};
 use crate::store::StoreError;
@@ -28,6 +29,8 @@ pub struct SiteHost {
     pub keys: Arc<KeyRing>,
     /// Where others dial.
     pub endpoint: Endpoint,
+    /// Who may talk to whom.
+    pub relations: Arc<RelationRegistry>,
 }
 
 fn arguments<T: DeserializeOwned>(name: &str, argument: &[u8]) -> Result<T, Fault> {
@@ -119,6 +122,10 @@ impl Host for SiteHost {
                 .fix("sign where the key is, and hand the signature in with --signature"),
             other => Fault::failed(other.to_string()),
         })
+    }
+
+    fn has_room(&self) -> bool {
+        !self.relations.is_full()
     }
 
     fn command(&self, call: &mut HostCall<'_, '_>, name: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {

@@ -1,10 +1,12 @@
 //! A site put together: home, keys, store, plugins, ledger and network.
 
 pub mod backend;
+mod founding;
 pub mod host;
 mod notices;
 mod open;
 mod operator;
+mod sweeping;
 mod views;
 
 pub use open::{Node, NodeError, NodeOptions};

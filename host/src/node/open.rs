@@ -1,10 +1,13 @@
 //! Opening a site, serving it, stopping it.
 
+use super::founding::found;
 use super::host::SiteHost;
 use super::notices::Watchers;
+use super::sweeping::{PAUSE, sweep};
 use super::{SystemClock, views};
 use crate::control::Operator;
 use crate::control::server::Server;
+use crate::crash::crash_point;
 use crate::ledger::buffer::Buffer;
 use crate::ledger::core::Parts;
 use crate::ledger::table::Clash;
@@ -63,6 +66,24 @@ pub enum NodeError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is a key and no store.
+    #[error(
+        "{path} is missing, and this site has run before; restore a backup to that place, or begin with an empty store by `tallyho init` (partners may then give back the tallies they share with you)"
+    )]
+    StoreLost {
+        /// Where it should be.
+        path: String,
+    },
+    /// There is a store and no key.
+    #[error(
+        "{key} is missing, and {path} is a site's store; restore the key with `tallyho keys import FILE`, or move the store away to begin as another site"
+    )]
+    KeyLost {
+        /// Where the key should be.
+        key: String,
+        /// The store.
+        path: String,
+    },
     /// A plugin.
     #[error(transparent)]
     Plugin(#[from] LoadError),
@@ -110,10 +131,12 @@ impl Node {
     pub fn open(home: Home, options: &NodeOptions) -> Result<Arc<Self>, NodeError> {
         let lock = home.lock()?;
         let config = Config::load(&home.config())?;
+        crash_point("starting");
         let key_folder = KeyFolder::of(&home);
-        key_folder.agent_or_new()?;
+        let mut store = found(&home, false)?;
+        crash_point("starting");
         let keys = Arc::new(key_folder.load()?);
-        let mut store = SqliteStore::open(&home.store())?;
+        crash_point("starting");
         let table = load_plugins(&home, &config, options)?;
 
         let (relations, users, addresses) = books(&mut store, &config)?;
@@ -122,6 +145,7 @@ impl Node {
         let agent = keys.agent_id().clone();
         let own = Chad::agent(agent).at(place.host.as_str(), place.port);
 
+        crash_point("starting");
         let clock = Arc::new(SystemClock);
         let net = Net::new(
             NetParts {
@@ -140,10 +164,11 @@ impl Node {
                     public_per_minute: u32::try_from(config.limits.strangers_per_minute).unwrap_or(u32::MAX),
                     openings: bound_of(config.limits.openings_remembered),
                 },
+                online: !options.offline,
             },
             u64::from_le_bytes(random()),
         );
-        let host = SiteHost { keys: Arc::clone(&keys), endpoint: place };
+        let host = SiteHost { keys: Arc::clone(&keys), endpoint: place, relations: Arc::clone(&relations) };
         let parts = Parts {
             store: Box::new(store),
             table: Arc::new(ArcSwap::from_pointee(table)),
@@ -154,8 +179,10 @@ impl Node {
         let watchers = Arc::new(Watchers::default());
         let heard = Arc::clone(&watchers);
         net.on_notice(move |notice| heard.tell(notice));
-        let ledger = Ledger::start(parts, clock, Arc::new(ToNet::new(&net)))?;
-        net.serve(Arc::clone(&ledger), listener, !options.offline);
+        let ledger = Ledger::start(parts, clock.clone(), Arc::new(ToNet::new(&net)))?;
+        crash_point("starting");
+        task::spawn(sweep(Arc::downgrade(&ledger), clock, PAUSE));
+        net.serve(Arc::clone(&ledger), listener);
         Ok(Arc::new(Node {
             home,
             own,
@@ -180,6 +207,7 @@ impl Node {
         let operator: Arc<dyn Operator> = Arc::clone(self) as _;
         let server = Server::start(&path, &self.own.agent.0, operator)
             .map_err(|why| NodeError::Control { path: path.display().to_string(), why: why.to_string() })?;
+        crash_point("starting");
         *self.control.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(server);
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::host::{NewUser, answer};
 use super::{Node, views};
 use crate::control::Operator;
 use crate::control::host::manifest;
+use crate::crash::crash_point;
 use crate::site::users::Custody;
 use serde_json::{Value, json};
 use std::sync::mpsc::Receiver;
@@ -87,14 +88,17 @@ impl Node {
                     Some(other) => return Err(Fault::usage(format!("key: {other} is neither p521 nor ed25519"))),
                 };
                 let made = self.key_folder.user_or_new(cuid, kind);
-                let (key, _) = made.map_err(|error| Fault::host(error.to_string()))?;
+                let fix = "make room on that disk or mend the folder's permissions, then repeat the command";
+                let (key, _) = made.map_err(|error| Fault::host(error.to_string()).code("system").fix(fix))?;
                 let public = key.public_jwk();
+                crash_point("user-key");
                 self.keys.add(cuid, key);
                 (public, Custody::Site)
             }
         };
         let user = NewUser { cuid: cuid.to_owned(), name: name.to_owned(), public, custody };
         let added = answer(&self.ledger.call("host", "user.put", to_cbor(&user)?)?)?;
+        crash_point("user-added");
         self.net.users().add(cuid);
         Ok(added)
     }

@@ -41,9 +41,9 @@ pub enum Strike {
     Banned(Timestamp),
 }
 
-/// What is counted together.
+/// What is counted together: an IPv4 address, or the IPv6 network of 64 bits that one subscriber has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Network {
+pub(crate) enum Network {
     V4(Ipv4Addr),
     /// The upper 64 bits.
     V6(u64),
@@ -169,7 +169,7 @@ impl Struck {
 }
 
 impl Network {
-    fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Network::V4(address),
             IpAddr::V6(address) => Network::V6((address.to_bits() >> 64) as u64),

@@ -58,6 +58,11 @@ impl AddressBook {
         self.ask(&to.agent, |known| known.endpoint().cloned()).or_else(hint)
     }
 
+    /// Whether the operator has said where this agent is.
+    pub fn is_named(&self, agent: &AgentId) -> bool {
+        self.ask(agent, |known| known.set.as_ref().map(drop)).is_some()
+    }
+
     /// Whether the agent speaks as the JavaScript reference does (PROTOCOL A.3).
     pub fn is_reference(&self, agent: &AgentId) -> bool {
         self.ask(agent, Known::compat) == Some(Compat::MychipsJs)

@@ -141,6 +141,10 @@ fn port(listen: &Endpoint, running: bool) -> Check {
 
 fn sound_store(home: &Home, store: &dyn Fn(&Path) -> Result<String, String>) -> Check {
     let path = home.store();
+    if !path.exists() && KeyFolder::of(home).agent().is_ok() {
+        let detail = format!("{} is missing, and this site has a key already", path.display());
+        return bad("store", detail, "put a backup there, or begin with an empty store by `tallyho init`");
+    }
     if !path.exists() {
         return good("store", "none yet; the first `tallyho run` makes it".to_owned());
     }

@@ -8,6 +8,7 @@ fn healthy() -> (tempfile::TempDir, Home) {
     let home = Home::create(place.path()).unwrap();
     KeyFolder::of(&home).agent_or_new().unwrap();
     fs::write(home.config(), "listen = '127.0.0.1:0'\n").unwrap();
+    fs::write(home.store(), "").unwrap();
     (place, home)
 }
 
@@ -30,7 +31,6 @@ fn failure(checks: &[Check]) -> &Check {
 #[test]
 fn a_healthy_home_passes_every_check() {
     let (_place, home) = healthy();
-    fs::write(home.store(), "").unwrap();
     let checks = run(&home);
     assert!(checks.iter().all(|check| check.ok && check.fix.is_none()), "{checks:#?}");
     let names: Vec<_> = checks.iter().map(|check| check.name).collect();
@@ -103,18 +103,27 @@ fn an_address_that_is_not_this_machines_is_no_place_to_listen() {
 fn a_clock_behind_its_own_files_is_found() {
     let (_place, home) = healthy();
     let behind = SystemTime::now() - CLOCK_SLACK - Duration::from_secs(60);
-    let checks = examine(home.root(), behind, &|_| unreachable!());
+    let checks = examine(home.root(), behind, &|_| Ok("sound".to_owned()));
     let check = failure(&checks);
     assert_eq!(check.name, "clock");
     assert!(check.detail.contains("was last changed"), "{check:?}");
-    let checks = examine(home.root(), SystemTime::UNIX_EPOCH, &|_| unreachable!());
+    let checks = examine(home.root(), SystemTime::UNIX_EPOCH, &|_| Ok("sound".to_owned()));
     assert!(failure(&checks).detail.contains("1970-01-01T00:00:00.000Z is before"), "{checks:?}");
+}
+
+#[test]
+fn a_store_missing_beside_its_key_is_found() {
+    let (_place, home) = healthy();
+    fs::remove_file(home.store()).unwrap();
+    let checks = run(&home);
+    let check = failure(&checks);
+    assert_eq!(check.name, "store");
+    assert!(check.fix.as_ref().unwrap().contains("tallyho init"));
 }
 
 #[test]
 fn an_unsound_store_is_found() {
     let (_place, home) = healthy();
-    fs::write(home.store(), "").unwrap();
     let checks = examine(home.root(), SystemTime::now(), &|path| Err(format!("{} is damaged", path.display())));
     let check = failure(&checks);
     assert_eq!(check.name, "store");
@@ -136,6 +145,7 @@ fn a_home_too_deep_for_its_socket_is_found() {
     let (place, _) = healthy();
     let home = Home::create(&place.path().join("d".repeat(SOCKET_PATH_BYTES))).unwrap();
     KeyFolder::of(&home).agent_or_new().unwrap();
+    fs::write(home.store(), "").unwrap();
     fs::write(home.config(), "listen = '127.0.0.1:0'\n").unwrap();
     let checks = run(&home);
     assert_eq!(failure(&checks).name, "socket");

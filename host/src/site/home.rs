@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::config;
 use super::limits::{LOCK_PATIENCE, LOCK_PAUSE};
+use crate::crash::crash_point;
 
 /// Environment variable that names the home folder.
 pub const HOME_VARIABLE: &str = "TALLYHO_HOME";
@@ -310,6 +311,7 @@ pub(crate) fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Ho
         .map_err(system(path, "create"))?;
     temporary.write_all(content).map_err(system(path, "write"))?;
     temporary.as_file().sync_all().map_err(system(path, "write"))?;
+    crash_point("file-unnamed");
     temporary.persist_noclobber(path).map_err(|error| system(path, "create")(error.error))?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(system(path, "write"))
 }

@@ -79,6 +79,14 @@ pub fn relate(rows: &mut dyn Rows, plugin: &str, relation: &Relation) -> Result<
     Ok(RelationChange::Granted(granted))
 }
 
+/// Whether this plugin has granted this relation before, so that it would only be renewed.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn is_granted(rows: &mut dyn Rows, plugin: &str, relation: &Relation) -> Result<bool, StoreError> {
+    Ok(rows.get(TABLE, &key_of(plugin, &relation.user, &relation.subject, &relation.agent))?.is_some())
+}
+
 /// Deletes a relation that this plugin granted, if there.
 ///
 /// # Errors

@@ -16,7 +16,7 @@ use snow::HandshakeState;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Which side sends with the first split key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +177,19 @@ impl Opener {
     /// The order of the keys, once settled.
     pub fn order(&self) -> Option<KeyOrder> {
         self.keys.order()
+    }
+
+    /// The other order of the keys, where the first `T` of the channel, which did not open with the order
+    /// in force, opens with that. `body` is the packet's as it came. The channel is beyond repair all
+    /// the same, but the next one need not be.
+    pub fn other_order(&self, body: &[u8]) -> Option<KeyOrder> {
+        let other = match self.keys.order()? {
+            KeyOrder::Noise => KeyOrder::Exchanged,
+            KeyOrder::Exchanged => KeyOrder::Noise,
+        };
+        let mut copy = Zeroizing::new(body.to_vec());
+        let opens = self.received == 0 && copy.len() >= TAG && self.try_open(other, &mut copy).is_ok();
+        opens.then_some(other)
     }
 
     fn open_with<'b>(&mut self, order: KeyOrder, body: &'b mut [u8]) -> Result<&'b mut [u8], WireError> {

@@ -6,6 +6,7 @@ use super::tickets::Issued;
 use crate::event::{Message, Presented};
 use crate::manifest::{RelationMember, Target};
 use crate::record::Chad;
+use crate::record::cert::chad_of;
 use crate::{Event, Fault};
 use serde_json::Value;
 
@@ -53,7 +54,7 @@ impl Site {
     /// PROTOCOL 2.4 steps 1 to 4.
     fn presented(&self, envelope: &Envelope) -> Result<Presented, Fault> {
         let ticket = envelope.ticket.as_ref().unwrap_or(&Value::Null);
-        let party: Option<Chad> = serde_json::from_value(ticket["cert"]["chad"].clone()).ok();
+        let party: Option<Chad> = chad_of(&ticket["cert"]).ok();
         let party = party.filter(|party| party.same_party(&envelope.from));
         let party = party.ok_or_else(|| dropped("the certificate is not the sender's"))?;
         let token = ticket["token"].as_str().unwrap_or_default();

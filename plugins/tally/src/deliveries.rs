@@ -6,7 +6,12 @@ use crate::rules::{self, Input};
 use crate::state::State;
 use crate::table::Happening;
 use crate::{limits, present, store};
+use tallyho_plugin::services::LogLevel;
 use tallyho_plugin::{Context, Delivery, Fate, Fault, Timer};
+
+/// What the name of the timer begins with that goes on raising what was under way; behind it stands the
+/// last half raised.
+const AGAIN: &str = "again:";
 
 /// Takes a report about a message.
 ///
@@ -35,6 +40,9 @@ pub fn timer(timer: &Timer, context: &mut Context<'_>) -> Result<(), Fault> {
     if let Some(token) = timer.key.strip_prefix(present::KEY) {
         return present::forget(token, context);
     }
+    if let Some(last) = timer.key.strip_prefix(AGAIN) {
+        return raise_after(context, last);
+    }
     let Some(errand) = Errand::parse(&timer.key) else { return Ok(()) };
     let half = store::half(context, &errand.holder, &errand.uuid)?;
     match half.filter(|half| half.state() == State::Unconfirmed) {
@@ -47,20 +55,39 @@ pub fn timer(timer: &Timer, context: &mut Context<'_>) -> Result<(), Fault> {
     }
 }
 
-/// Raises again everything that was under way (PROTOCOL 11.2).
+/// Raises again everything that was under way (PROTOCOL 11.2), some at a time: a timer sees to the rest.
 ///
 /// # Errors
 /// The host's faults.
 pub fn started(context: &mut Context<'_>) -> Result<(), Fault> {
-    for (holder, uuid) in store::underway(context)? {
-        let Some(half) = store::half(context, &holder, &uuid)? else { continue };
-        let again = Half { stalled: None, copies: 0, ..half.clone() };
-        store::save(context, Some(&half), Some(&again))?;
-        if again.request.is_none() {
-            errands::send(context, &again, Verb::Open)?;
-        } else if !errands::raise(context, &again)? {
-            rules::step(context, &holder, Some(again), Happening::SignatureBad, Input::Nothing)?;
+    raise_after(context, "")
+}
+
+/// Raises what is under way behind this half, `HOLDER/UUID`.
+fn raise_after(context: &mut Context<'_>, last: &str) -> Result<(), Fault> {
+    let page = store::underway(context, last, limits::RAISED_AT_ONCE)?;
+    for (holder, uuid) in &page {
+        // One that cannot be raised (its partner's outbox is full) must not keep the others back.
+        if let Err(fault) = raise_again(context, holder, uuid) {
+            context.log(LogLevel::Error, &format!("tally {holder}/{uuid} is not sent again: {fault}"));
         }
+    }
+    match page.last() {
+        Some((holder, uuid)) if page.len() >= limits::RAISED_AT_ONCE as usize => {
+            context.set_timer(&format!("{AGAIN}{holder}/{uuid}"), context.now())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn raise_again(context: &mut Context<'_>, holder: &str, uuid: &str) -> Result<(), Fault> {
+    let Some(half) = store::half(context, holder, uuid)? else { return Ok(()) };
+    let again = Half { stalled: None, copies: 0, ..half.clone() };
+    store::save(context, Some(&half), Some(&again))?;
+    if again.request.is_none() {
+        errands::send(context, &again, Verb::Open)?;
+    } else if !errands::raise(context, &again)? {
+        rules::step(context, holder, Some(again), Happening::SignatureBad, Input::Nothing)?;
     }
     Ok(())
 }

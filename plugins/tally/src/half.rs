@@ -3,6 +3,7 @@
 use crate::state::{Request, State, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tallyho_plugin::record::cert::chad_of;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp, integer, tally::Side};
 
 /// The durable row of one (holder, uuid). Both halves of a tally may live on one site.
@@ -43,6 +44,9 @@ pub struct Half {
     pub clones: u32,
     /// The partner has seen the uuid: it may not change any more (PROTOCOL 4.1).
     pub offered: bool,
+    /// The partner has said that it revises our offer (T24).
+    #[serde(default)]
+    pub revised: bool,
     /// Copies of `open` handed over since the schedule began.
     pub copies: u32,
     /// Why what was asked for does not get out.
@@ -81,6 +85,7 @@ impl Half {
             template: false,
             clones: 0,
             offered: false,
+            revised: false,
             copies: 0,
             stalled: None,
             since: now,
@@ -135,7 +140,9 @@ impl Half {
 
     /// The partner's address.
     pub fn partner(&self) -> Option<Chad> {
-        serde_json::from_value(self.partner_cert()["chad"].clone()).ok()
+        // As certificates are read that a peer presents: host and port are hints, and no reason to take
+        // a partner for unknown.
+        chad_of(self.partner_cert()).ok()
     }
 
     /// The partner's agent and user name.
@@ -203,7 +210,8 @@ mod tests {
             half.conf = (state == State::Open).then_some(0);
             half.own_sign = (state == State::HOffer).then(|| "s".to_owned());
             if state == State::PDraft {
-                half.core = json!({ "foil": { "cert": { "chad": { "cuid": "bob", "agent": "a" } } } });
+                let agent = AgentId::from_bytes(&[7; 32]);
+                half.core = json!({ "foil": { "cert": { "chad": { "cuid": "bob", "agent": agent } } } });
             }
             assert_eq!(half.state(), state);
         }

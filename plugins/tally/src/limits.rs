@@ -32,6 +32,10 @@ pub const OFFERS_OF_PARTNER: usize = 64;
 /// Tickets one draft leads to at most. One is usual; a few replace lost ones.
 pub const TICKETS_OF_DRAFT: usize = 32;
 
+/// Tallies raised again in one event after a start: each has about ten effects, and a host lets an event
+/// have 10,000.
+pub const RAISED_AT_ONCE: u32 = 100;
+
 /// Rows read at once when walking a table: enough to be quick, few enough to stay small in memory.
 pub const PAGE: u32 = 500;
 

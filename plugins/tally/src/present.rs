@@ -114,7 +114,11 @@ pub fn delivery(token: &str, fate: &Fate, context: &mut Context<'_>) -> Result<(
             let why = "the issuer closed the connection: unknown, expired, used, or for somebody else".to_owned();
             settle(context, row, "refused", Some(why))
         }
-        Fate::Stalled { why, .. } => settle(context, row, "unreachable", Some(why.clone())),
+        // Three times and no more, a restart included (PROTOCOL 2.5): the user has been told.
+        Fate::Stalled { why, .. } => {
+            context.withdraw(&row.to.agent, &format!("{KEY}{token}"))?;
+            settle(context, row, "unreachable", Some(why.clone()))
+        }
         // On a channel that was open already nothing answers; an offer will tell.
         _ => Ok(()),
     }

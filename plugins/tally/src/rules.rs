@@ -6,6 +6,7 @@ use crate::state::{State, Status};
 use crate::table::{Effect, Guard, Happening, Rule, rows};
 use crate::{chain, guard, limits, store};
 use serde_json::{Value, json};
+use std::cmp::Ordering;
 use tallyho_plugin::event::Presented;
 use tallyho_plugin::record::cert::chad_of;
 use tallyho_plugin::record::tally::{Side, TallyRecord};
@@ -110,9 +111,18 @@ impl Turn<'_, '_> {
             (Guard::SameOrHigherRevision, Input::Record(received, _)) => {
                 half.is_some_and(|half| received.revision() >= half.revision())
             }
+            (Guard::NewProposal, Input::Record(received, _)) => {
+                let new = half.is_some_and(|half| match received.revision().cmp(&half.revision()) {
+                    Ordering::Greater => true,
+                    Ordering::Equal => !same_core(half, received),
+                    Ordering::Less => false,
+                });
+                self.explain(if new { Ok(()) } else { Err("it was turned down before".to_owned()) })
+            }
+            (Guard::TurnedDown, Input::Record(received, _)) => half.is_some_and(|half| same_core(half, received)),
+            (Guard::FirstWord, _) => half.is_some_and(|half| !half.revised),
             (Guard::CoreAsOffered, Input::Record(received, _)) => {
-                let same =
-                    half.is_some_and(|half| canonical(&half.core).is_ok_and(|text| text == received.core_canonical()));
+                let same = half.is_some_and(|half| same_core(half, received));
                 self.explain(if same { Ok(()) } else { Err("it is not what we offered".to_owned()) })
             }
             (Guard::HashAsOurs, Input::Hash(hash)) => half.is_some_and(|half| half.hash.as_deref() == Some(hash)),
@@ -207,6 +217,7 @@ impl Turn<'_, '_> {
             }
             (Effect::Unconfirm, _, Some(half)) => (half.conf, half.copies) = (None, 1),
             (Effect::Confirm, _, Some(half)) => half.conf = Some(0),
+            (Effect::MarkRevised, _, Some(half)) => half.revised = true,
             (Effect::MarkClosing, _, Some(half)) => half.closing = true,
             (Effect::Stall, Input::Why(why), Some(half)) => half.stalled = Some(why.to_owned()),
             (Effect::Raise, _, Some(half)) => (half.stalled, half.copies) = (None, 0),
@@ -296,6 +307,7 @@ fn enter(half: &mut Half, next: Option<State>, context: &Context<'_>) {
     if (half.status, half.request) != (status, request) {
         half.since = context.now();
         half.stalled = None;
+        half.revised = false;
     }
     (half.status, half.request) = (status, request);
     half.offered |= status != Status::Draft;
@@ -338,6 +350,10 @@ fn forget_tokens(context: &mut Context<'_>, half: &Half) -> Result<(), Fault> {
         context.delete(store::TOKENS, &token.token)?;
     }
     Ok(())
+}
+
+fn same_core(half: &Half, received: &TallyRecord) -> bool {
+    canonical(&half.core).is_ok_and(|text| text == received.core_canonical())
 }
 
 /// T11 from `none`: our user has presented a ticket to that party, or shares a tally with it (O-27).

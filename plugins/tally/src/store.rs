@@ -134,19 +134,13 @@ pub fn shared(context: &mut Context<'_>, holder: &str, partner: Option<&Chad>) -
     Ok(rows.into_iter().filter_map(|(key, ())| last_part(&key)).collect())
 }
 
-/// Halves with a request or not yet confirmed, as (holder, uuid).
-pub fn underway(context: &mut Context<'_>) -> Result<Vec<(String, String)>, Fault> {
-    let mut scan = Scan { limit: limits::PAGE, ..Scan::default() };
-    let mut found = Vec::new();
-    loop {
-        let rows: Vec<(Vec<u8>, ())> = context.scan(UNDERWAY, &scan)?;
-        let Some((last, ())) = rows.last() else { return Ok(found) };
-        scan.from = [last.as_slice(), b"\0"].concat();
-        for (key, ()) in &rows {
-            let text = String::from_utf8_lossy(key);
-            found.extend(text.split_once('\0').map(|(holder, uuid)| (holder.to_owned(), uuid.to_owned())));
-        }
-    }
+/// Halves with a request or not yet confirmed, as (holder, uuid), behind the half `HOLDER/UUID` (or from
+/// the first, where it is empty), at most `limit`.
+pub fn underway(context: &mut Context<'_>, last: &str, limit: u32) -> Result<Vec<(String, String)>, Fault> {
+    let from = last.split_once('/').map_or_else(Vec::new, |(holder, uuid)| key(&[holder, uuid, ""]));
+    let rows: Vec<(Vec<u8>, ())> = context.scan(UNDERWAY, &Scan { from, limit, ..Scan::default() })?;
+    let text = rows.iter().map(|(key, ())| String::from_utf8_lossy(key));
+    Ok(text.filter_map(|key| key.split_once('\0').map(|(holder, uuid)| (holder.to_owned(), uuid.to_owned()))).collect())
 }
 
 /// The right of this party to make `holder` a first offer, if it has one now.

@@ -73,6 +73,13 @@ pub enum Guard {
     HigherRevision,
     /// The revision is ours or higher.
     SameOrHigherRevision,
+    /// It is neither what was turned down nor a late copy of anything before that (11.3, O-20): the
+    /// revision is higher than ours, or the same with another core.
+    NewProposal,
+    /// It is what was turned down, word for word: the partner has not heard of that.
+    TurnedDown,
+    /// The partner has not said before that it revises this offer (11.3).
+    FirstWord,
     /// The core is the one we offered.
     CoreAsOffered,
     /// The hash is that of our core.
@@ -134,6 +141,8 @@ pub enum Effect {
     OfferAgain,
     /// Both logs.
     Alarm,
+    /// The partner is at work on a counter-offer.
+    MarkRevised,
     /// No new chits but those that settle.
     MarkClosing,
     /// The user is told, with a reason where the rule gives one.
@@ -184,7 +193,7 @@ pub static RULES: &[Rule] = &[
     rule!("T10", [DraftOffer, OfferVoid, OfferDraft, OfferOpen, OpenOpen, Unconfirmed], TransportFailed, [],
                                                [Stall, Notify("stalled")]),
     rule!("T11", [Nothing],       PeerOffer,   [Invited, Acceptable], [StoreOffer, Notify("offer")], POffer),
-    rule!("T11", [Void],          PeerOffer,   [Acceptable], [StoreOffer, Notify("offer")], POffer),
+    rule!("T11", [Void],          PeerOffer,   [NewProposal, Acceptable], [StoreOffer, Notify("offer")], POffer),
     rule!("T12", [HOffer],        PeerOffer,   [HigherRevision, Acceptable], [StoreOffer, Notify("offer")], POffer),
     rule!("T13", [POffer],        PeerOffer,   [SameOrHigherRevision, Acceptable], [StoreOffer, Notify("offer")]),
     rule!("T14", [POffer],        UserRefuse,  [], [Raise], OfferVoid),
@@ -198,7 +207,7 @@ pub static RULES: &[Rule] = &[
     rule!("T22", [HOffer],        PeerOpen,    [CoreAsOffered, Acceptable],
                                                [StorePartnerSignature, Freeze, Confirm, SendAck, Notify("open")], Open),
     rule!("T23", [HOffer],        PeerVoid,    [], [Notify("void")], Void),
-    rule!("T24", [HOffer],        PeerDraft,   [], [Notify("draft")]),
+    rule!("T24", [HOffer],        PeerDraft,   [FirstWord], [MarkRevised, Notify("draft")]),
     rule!("T25", [POffer],        PeerVoid,    [], [Notify("void")], Void),
     rule!("T26", [Unconfirmed, OpenOpen, COpen], PeerAck, [NotConfirmed, HashAsOurs],
                                                [Confirm, Notify("confirmed")]),
@@ -216,6 +225,8 @@ pub static RULES: &[Rule] = &[
     rule!("2.4", [HOffer],        PeerTicket,  [Repeat], [OfferAgain]),
     // The user's next act repeats what was lost or has stalled (PROTOCOL 4.6, 11.2, 11.3).
     rule!("11.3", [HOffer],       UserResend,  [], [OfferAgain]),
+    // The offer that was turned down, repeated: the `void` has not got there, or the copy is late.
+    rule!("11.3", [Void],         PeerOffer,   [TurnedDown], [AnswerVoid]),
     rule!("11.2", [DraftOffer],   UserOffer,   [], [Raise]),
     rule!("11.2", [OfferVoid],    UserRefuse,  [], [Raise]),
     rule!("11.2", [OfferVoid],    UserWithdraw, [], [Raise]),

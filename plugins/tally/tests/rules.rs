@@ -145,6 +145,23 @@ fn a_stalled_request_is_shown_told_and_raised_again_by_the_user_or_a_restart() {
 }
 
 #[test]
+fn a_restart_raises_everything_that_was_under_way_however_much_it_is() {
+    let mut net = pair(34);
+    let uuids: Vec<String> = (0..230).map(|_| introduced(&mut net)).collect();
+    for uuid in &uuids {
+        alice(&mut net, "offer", uuid);
+    }
+    net.a().take_sent();
+    net.a().restart();
+    assert!(net.a().sent().len() <= 100, "one event does not do all of it");
+    net.a().fire_timers();
+    let raised: std::collections::BTreeSet<String> =
+        net.a().sent().iter().map(|sent| sent.object()["uuid"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(raised, uuids.into_iter().collect());
+    assert_eq!(net.a().fire_timers(), 0);
+}
+
+#[test]
 fn an_older_or_equal_offer_undoes_nothing() {
     let mut net = pair(6);
     let uuid = offered(&mut net);
@@ -167,6 +184,85 @@ fn an_older_or_equal_offer_undoes_nothing() {
     let other = resigned(&third, |record| record["memo"] = json!("other"), &[("stock", &alices_key(6))]);
     from_alice(&mut net, "offer", &other);
     assert_eq!(shown(net.b(), "bob", &uuid)["record"]["memo"], "other");
+}
+
+#[test]
+fn a_late_copy_of_an_offer_turned_down_revives_nothing() {
+    for (act, user) in [("refuse", 1), ("withdraw", 0)] {
+        let mut net = pair(30);
+        let uuid = offered(&mut net);
+        let first = shown(net.a(), "alice", &uuid)["record"].clone();
+        if user == 1 {
+            bob(&mut net, act, &uuid)
+        } else {
+            alice(&mut net, act, &uuid)
+        };
+        net.settle();
+        net.b().take_notices();
+        from_alice(&mut net, "offer", &first);
+        assert_eq!(states(&mut net, &uuid), ("void".into(), "void".into()), "{act}");
+        assert!(reasons(net.b(), "bob").is_empty());
+        // Whoever repeats it has not heard of that.
+        assert_eq!(net.b().take_sent().iter().map(|sent| sent.verb()).collect::<Vec<_>>(), ["tally/void"]);
+        // Another proposal is none: the same revision with other content, or a higher one.
+        let other = resigned(&first, |record| record["memo"] = json!("other"), &[("stock", &alices_key(30))]);
+        from_alice(&mut net, "offer", &other);
+        assert_eq!(states(&mut net, &uuid).1, "P.offer");
+    }
+}
+
+#[test]
+fn a_copy_of_an_earlier_round_does_not_revive_a_tally_either() {
+    let mut net = pair(31);
+    let uuid = offered(&mut net);
+    let first = shown(net.a(), "alice", &uuid)["record"].clone();
+    bob(&mut net, "revise", &uuid);
+    net.settle();
+    bob(&mut net, "offer", &uuid);
+    net.settle();
+    alice(&mut net, "refuse", &uuid);
+    net.settle();
+    assert_eq!(states(&mut net, &uuid), ("void".into(), "void".into()));
+    from_alice(&mut net, "offer", &first);
+    assert_eq!(states(&mut net, &uuid).1, "void");
+    assert!(net.b().sent().is_empty());
+}
+
+#[test]
+fn a_refusal_that_got_lost_is_told_again_when_the_offer_is_repeated() {
+    let mut net = pair(33);
+    let uuid = offered(&mut net);
+    bob(&mut net, "refuse", &uuid);
+    let lost = net.b().take_sent().remove(0);
+    net.b().report(&lost, Fate::HandedOver).unwrap();
+    assert_eq!(states(&mut net, &uuid), ("H.offer".into(), "void".into()));
+    alice(&mut net, "resend", &uuid);
+    net.settle();
+    assert_eq!(states(&mut net, &uuid), ("void".into(), "void".into()));
+}
+
+#[test]
+fn a_partner_that_repeats_that_it_revises_is_told_of_once() {
+    let mut net = pair(32);
+    let uuid = offered(&mut net);
+    net.a().take_notices();
+    for _ in 0..3 {
+        from_bob(&mut net, "tally/draft", &json!({ "uuid": uuid }));
+    }
+    assert_eq!(reasons(net.a(), "alice"), ["draft"]);
+    assert_eq!(states(&mut net, &uuid).0, "H.offer");
+    // In the next round it is news again.
+    bob(&mut net, "revise", &uuid);
+    net.settle();
+    bob(&mut net, "offer", &uuid);
+    net.settle();
+    alice(&mut net, "revise", &uuid);
+    net.settle();
+    alice(&mut net, "offer", &uuid);
+    net.settle();
+    net.a().take_notices();
+    from_bob(&mut net, "tally/draft", &json!({ "uuid": uuid }));
+    assert_eq!(reasons(net.a(), "alice"), ["draft"]);
 }
 
 #[test]

@@ -59,6 +59,10 @@ fn a_refusal_and_an_unreachable_issuer_are_told_apart() {
             .iter()
             .any(|(user, notice)| user == "bob" && notice["about"] == "ticket" && notice["state"] == "unreachable")
     );
+    // Three times were enough: a restart does not present it a fourth time.
+    net.weather = Weather::FAIR;
+    net.b().restart();
+    assert!(net.b().sent().is_empty());
     // Presented again, it goes through.
     net.weather = Weather::FAIR;
     present(net.b(), "bob", &other["link"]);
@@ -283,4 +287,20 @@ fn a_tally_too_large_for_a_message_is_not_offered() {
     cert["file"] = json!([{ "comment": "x".repeat(24_000) }]);
     oversized.ticket = Some(json!({ "token": ticket["token"], "cert": cert }));
     assert!(net.a().deliver(&oversized).unwrap_err().text.contains("24000"));
+}
+
+#[test]
+fn a_certificate_whose_port_is_no_port_still_makes_its_holder_the_partner() {
+    let mut net = pair(40);
+    let ticket = issue(net.a(), json!({}));
+    let (alice, bob) = (net.a().chad("alice"), net.b().chad("bob"));
+    let mut cert = net.b().certificate("bob");
+    (cert["chad"]["host"], cert["chad"]["port"]) = (json!(5), json!("many"));
+    let mut presented = tallyho_plugin::testkit::Envelope::new(&bob, &alice, "tally/ticket", &Value::Null);
+    presented.object.clear();
+    presented.ticket = Some(json!({ "token": ticket["token"], "cert": cert }));
+    net.a().deliver(&presented).unwrap();
+    let uuid = ticket["tally"].as_str().unwrap();
+    assert_eq!(shown(net.a(), "alice", uuid)["state"], "P.draft");
+    assert!(net.a().relations().iter().any(|relation| relation.subject == uuid));
 }

@@ -1,5 +1,6 @@
 //! Medians, and the line in which a figure is printed.
 
+use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
 
 /// How much is done.
@@ -81,6 +82,7 @@ pub fn line(effort: Effort, name: &str, figure: &str, against: &str, value: f64,
     };
     let verdict = match (effort, met) {
         (Effort::Small, _) => "not measured (small run)",
+        _ if matches!(wanted, Wanted::Told) => "-",
         (Effort::Full, true) => "ok",
         (Effort::Full, false) => "MISSED",
     };
@@ -92,4 +94,15 @@ pub fn timed(work: impl FnOnce()) -> Duration {
     let begun = Instant::now();
     work();
     begun.elapsed()
+}
+
+/// Processor time of this whole process that this takes, in seconds.
+pub fn processor_seconds(work: impl FnOnce()) -> f64 {
+    let now = || {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0)).as_secs_f64()
+    };
+    let begun = now();
+    work();
+    now() - begun
 }

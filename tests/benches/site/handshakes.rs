@@ -4,10 +4,9 @@
 //! What counts is the processor time of the whole process, so the figure is per processor.
 
 use crate::client::dial;
-use crate::figures::{Duel, Effort, Wanted};
+use crate::figures::{Duel, Effort, Wanted, processor_seconds};
 use crate::noop::NoStore;
 use crate::responder::{Responder, peer, responder};
-use rustix::time::{ClockId, clock_gettime};
 use snow::resolvers::{DefaultResolver, FallbackResolver, RingResolver};
 use snow::{Builder, HandshakeState};
 use std::thread;
@@ -26,16 +25,6 @@ pub fn measure(effort: Effort) {
         || f64::from(handshakes) / processor_seconds(|| bare(handshakes)),
     );
     duel.report(effort, "handshakes", "/s of processor", Wanted::AtLeast(0.6));
-}
-
-fn processor_seconds(work: impl FnOnce()) -> f64 {
-    let now = || {
-        let time = clock_gettime(ClockId::ProcessCPUTime);
-        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0)).as_secs_f64()
-    };
-    let begun = now();
-    work();
-    now() - begun
 }
 
 fn open_and_close(site: &Responder, handshakes: u32) {

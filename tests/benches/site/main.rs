@@ -1,6 +1,6 @@
 //! What the whole site can do, each figure beside what it is measured against in the same run.
 //!
-//! `cargo bench -p tallyho-tests --bench site` measures everything (some five minutes);
+//! `cargo bench -p tallyho-tests --bench site` measures everything (some four minutes);
 //! `cargo bench -p tallyho-tests --bench site -- messages events` measures these alone.
 //! Each line has the figure, its ratio to something bare, the requirement, and `ok` or `MISSED`.
 //!
@@ -21,18 +21,20 @@ mod memory;
 mod messages;
 mod noop;
 mod responder;
+mod tallies;
 
 use figures::Effort;
 use std::process::ExitCode;
 
 type Measure = fn(Effort);
 
-const BENCHES: [(&str, Measure); 5] = [
+const BENCHES: [(&str, Measure); 6] = [
     ("messages", messages::measure),
     ("handshakes", handshakes::measure),
     ("events", events::measure),
     ("memory", memory::measure),
     ("call", call::measure),
+    ("tallies", tallies::measure),
 ];
 
 fn main() -> ExitCode {

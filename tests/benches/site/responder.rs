@@ -65,12 +65,13 @@ pub fn responder(store: Box<dyn Store>, peers: impl IntoIterator<Item = AgentId>
             users,
             clock: clock.clone(),
             bounds,
+            online: true,
         },
         1,
     );
     let ledger =
         Ledger::start(parts(store, relations), clock, Arc::new(ToNet::new(&net))).expect("an empty store opens");
-    net.serve(Arc::clone(&ledger), Some(listener), true);
+    net.serve(Arc::clone(&ledger), Some(listener));
     Responder { own, net, ledger }
 }
 

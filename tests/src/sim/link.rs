@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::task::Waker;
 use tallyho::ledger::outbox::OutboxRow;
 use tallyho::net::channel::{Channel, Out, Role};
 use tallyho::wire::ext::Extensions;
@@ -90,7 +89,7 @@ impl End {
     /// Whether it has something to write.
     pub fn is_writing(&mut self) -> bool {
         if self.open && self.sealed.is_none() {
-            self.sealed = self.channel.next(Waker::noop()).ok().flatten();
+            self.sealed = self.channel.next();
         }
         self.open && self.sealed.is_some()
     }

@@ -44,7 +44,7 @@ pub struct Plan {
 }
 
 /// Something for the ledger of a site to do.
-// Nearly all are inputs.
+// One job exists at a time, so the size of the largest costs nothing.
 #[allow(clippy::large_enum_variant)]
 pub enum Job {
     /// An input, and the call that waits for what comes of it.
@@ -130,7 +130,7 @@ impl SimSite {
         for (user, key) in users {
             keys.add(user, key);
         }
-        let host = Arc::new(SiteHost { keys: Arc::new(keys), endpoint });
+        let host = Arc::new(SiteHost { keys: Arc::new(keys), endpoint, relations: Arc::default() });
         let users = plan.users[place].clone();
         let mut site =
             SimSite { own, users, running: None, events: 0, host, plugins: plan.plugins.clone(), disk, seeds };
@@ -276,9 +276,19 @@ impl SimSite {
                 running.pending = Some(Pending { released, fresh: true, told });
             }
             Err(_) => {
-                // Timers are found again; everything else is kept, in order.
-                running.kept = inputs.into_iter().zip(calls).map(|((input, _), call)| (input, call)).collect();
+                // Timers are found again; whoever waits for an answer is told; the rest is kept, in order.
+                let refusal = || Outcome::Fault(Fault::host("the store refuses").code("store"));
+                let mut told = Vec::new();
+                for ((input, _), call) in inputs.into_iter().zip(calls) {
+                    match call {
+                        Some(call) => told.push((call, refusal())),
+                        None => running.kept.push((input, None)),
+                    }
+                }
                 running.refused = Some(now.plus(100));
+                if !told.is_empty() {
+                    running.pending = Some(Pending { released: Released::default(), fresh: true, told });
+                }
             }
         }
         orders

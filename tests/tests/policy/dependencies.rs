@@ -220,12 +220,12 @@ fn plugins(metadata: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-fn packages(metadata: &Value) -> impl Iterator<Item = &Value> {
+pub fn packages(metadata: &Value) -> impl Iterator<Item = &Value> {
     list(&metadata["packages"]).iter()
 }
 
 /// Every package that any platform or feature could bring in.
-fn metadata() -> Value {
+pub fn metadata() -> Value {
     serde_json::from_slice(&cargo(&["metadata", "--format-version", "1", "--all-features"])).unwrap()
 }
 
@@ -254,10 +254,10 @@ fn cargo(arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-fn list(value: &Value) -> &[Value] {
+pub fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-fn text(value: &Value) -> &str {
+pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value} should be text"))
 }

@@ -4,5 +4,6 @@
 
 mod citations;
 mod dependencies;
+mod documents;
 mod sources;
 mod tree;

@@ -27,6 +27,8 @@ pub(super) struct Batch<'b> {
     pub(super) journal: &'b mut Journal,
     pub(super) now: Timestamp,
     pub(super) released: Released,
+    /// There is something to commit.
+    pub(super) changed: bool,
     /// What plugins have counted, to be added once all this is durable.
     pub(super) measures: Vec<(Arc<Serving>, String, i64)>,
 }
@@ -34,6 +36,7 @@ pub(super) struct Batch<'b> {
 impl Batch<'_> {
     /// Runs one input. On an error the transaction is to be given up.
     pub(super) fn input(&mut self, input: &Input, checked: &Checked) -> Result<Outcome, StoreError> {
+        self.changed |= !matches!(input, Input::Command { .. });
         match input {
             Input::Peer(inbound) => self.peer(inbound, checked),
             Input::Dropped { agent, mid } => {
@@ -58,6 +61,15 @@ impl Batch<'_> {
                 let place = addresses::news(&mut buffer, from, Source::Message, now)?;
                 buffer.keep()?;
                 self.released.places.extend(place);
+                Ok(Outcome::Done(Vec::new()))
+            }
+            Input::Speaks { agent, compat } => {
+                let mut buffer = Buffer::new(&mut *self.transaction);
+                if addresses::found(&mut buffer, agent, *compat)? {
+                    let known = addresses::get(&mut buffer, agent)?.unwrap_or_default();
+                    self.released.places.push((agent.clone(), known));
+                }
+                buffer.keep()?;
                 Ok(Outcome::Done(Vec::new()))
             }
         }
@@ -96,6 +108,7 @@ impl Batch<'_> {
         {
             result = Err(fault);
         }
+        let only_looked = buffer.count() == 0 && released.is_empty() && matches!(event, Event::Command(_));
         if result.is_ok() {
             buffer.keep()?;
             self.released.append(released);
@@ -103,6 +116,10 @@ impl Batch<'_> {
                 self.measures.extend(self.table.named(&plugin).map(|serving| (Arc::clone(serving), name, add)));
             }
         }
+        if let (Ok(answer), true) = (&result, only_looked) {
+            return Ok(Outcome::Done(answer.clone()));
+        }
+        self.changed = true;
         let fault = result.as_ref().err();
         if let Some(fault) = fault.filter(|fault| fault.kind == FaultKind::Failed) {
             log::error!(target: "tallyho::plugin", "{plugin}: {} failed and had no effect: {fault}", what(event));
@@ -132,6 +149,7 @@ impl Batch<'_> {
             HostCall { buffer: &mut buffer, caller: None, now: self.now, random: &mut random, released: &mut released };
         Ok(match self.host.command(&mut call, name, argument) {
             Ok(answer) => {
+                self.changed |= buffer.count() > 0 || !released.is_empty();
                 buffer.keep()?;
                 self.released.append(released);
                 Outcome::Done(answer)

@@ -58,7 +58,8 @@ impl Batch<'_> {
         let message = &row.message;
         let gone = match fate {
             Fate::Accepted | Fate::Refused => true,
-            Fate::Stalled { .. } => message.schedule == Schedule::Once,
+            // Given up for good; a request stands (PROTOCOL 11.2).
+            Fate::Stalled { .. } => message.schedule != Schedule::Request,
             Fate::HandedOver => !receipts && message.keep == Keep::HandedOver,
             _ => false,
         };

@@ -14,7 +14,7 @@ const MESSAGES: &[(&[State], [&str; 6])] = &[
     (&[HOffer], ["2.4", "T12", "T24", "T23", "T22", "x"]),
     (&[POffer], ["x", "T13", "x", "T25", "x", "x"]),
     (&[OfferVoid, OfferDraft, OfferOpen], ["x", "x", "x", "x", "x", "x"]),
-    (&[Void], ["x", "T11", "x", "x", "T28", "x"]),
+    (&[Void], ["x", "T11 11.3", "x", "x", "T28", "x"]),
     (&[Unconfirmed], ["x", "x", "x", "T27", "T29 T30", "T26"]),
     (&[Open], ["x", "x", "x", "x", "T29 T30", "x"]),
     // T26 is about `conf`, which may still be null in these two.
