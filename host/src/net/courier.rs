@@ -18,6 +18,8 @@
 //!
 //! Orders must be carried out in the order in which they are given.
 
+#[cfg(test)]
+mod order_tests;
 mod peer;
 #[cfg(test)]
 mod properties;

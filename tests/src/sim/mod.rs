@@ -10,6 +10,7 @@
 
 pub mod dice;
 pub mod link;
+mod network;
 pub mod receive;
 pub mod site;
 pub mod storm;

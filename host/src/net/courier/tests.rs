@@ -1,21 +1,21 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
-use crate::net::limits::{REFILL_RETRY_MS, REQUEST_TRIES, TICKET_TRIES};
+use crate::net::limits::{REQUEST_TRIES, TICKET_TRIES};
 use tallyho_plugin::services::Outgoing;
 
 const START: Timestamp = Timestamp(1_700_000_000_000);
 
 /// A courier on a fake clock, with one peer.
-struct Desk {
-    courier: Courier,
-    now: Timestamp,
+pub(super) struct Desk {
+    pub(super) courier: Courier,
+    pub(super) now: Timestamp,
     peer: AgentId,
 }
 
 /// What a desk is told to do, without the messages.
 #[derive(Debug, Clone, PartialEq)]
-enum Told {
+pub(super) enum Told {
     Dial(u64),
     Send(ChannelId, u64),
     HandedOver(u64, bool),
@@ -27,7 +27,7 @@ enum Told {
 }
 use Told::*;
 
-fn told(orders: Vec<Order>) -> Vec<Told> {
+pub(super) fn told(orders: Vec<Order>) -> Vec<Told> {
     let one = |order| match order {
         Order::Dial { mid, .. } => Dial(mid),
         Order::Send { channel, mid, .. } => Send(channel, mid),
@@ -44,7 +44,7 @@ fn told(orders: Vec<Order>) -> Vec<Told> {
     orders.into_iter().map(one).collect()
 }
 
-fn peer() -> AgentId {
+pub(super) fn peer() -> AgentId {
     AgentId("peer".to_owned())
 }
 
@@ -67,72 +67,72 @@ pub(super) fn row(schedule: Schedule, keep: Keep, ticket: bool) -> Arc<OutboxRow
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Desk { courier: Courier::new(7), now: START, peer: peer() }
     }
 
-    fn post_as(&mut self, mid: u64, row: Arc<OutboxRow>, fresh: bool) -> Vec<Told> {
+    pub(super) fn post_as(&mut self, mid: u64, row: Arc<OutboxRow>, fresh: bool) -> Vec<Told> {
         let post = Post { agent: self.peer.clone(), mid, row };
         told(self.courier.post(vec![post], fresh, self.now))
     }
 
-    fn post(&mut self, mid: u64) -> Vec<Told> {
+    pub(super) fn post(&mut self, mid: u64) -> Vec<Told> {
         self.post_as(mid, row(Schedule::Request, Keep::HandedOver, false), true)
     }
 
-    fn ticket(&mut self, mid: u64) -> Vec<Told> {
+    pub(super) fn ticket(&mut self, mid: u64) -> Vec<Told> {
         self.post_as(mid, row(Schedule::Ticket, Keep::HandedOver, true), true)
     }
 
-    fn many(&mut self, mids: std::ops::RangeInclusive<u64>, fresh: bool) -> Vec<Told> {
+    pub(super) fn many(&mut self, mids: std::ops::RangeInclusive<u64>, fresh: bool) -> Vec<Told> {
         let posts = self.rows(mids);
         told(self.courier.post(posts, fresh, self.now))
     }
 
-    fn rows(&self, mids: std::ops::RangeInclusive<u64>) -> Vec<Post> {
+    pub(super) fn rows(&self, mids: std::ops::RangeInclusive<u64>) -> Vec<Post> {
         let one = row(Schedule::Request, Keep::HandedOver, false);
         mids.map(|mid| Post { agent: self.peer.clone(), mid, row: Arc::clone(&one) }).collect()
     }
 
-    fn opened(&mut self, channel: ChannelId, receipts: bool) -> Vec<Told> {
+    pub(super) fn opened(&mut self, channel: ChannelId, receipts: bool) -> Vec<Told> {
         told(self.courier.opened(&self.peer, channel, receipts, self.now))
     }
 
-    fn closed(&mut self, channel: ChannelId) -> Vec<Told> {
+    pub(super) fn closed(&mut self, channel: ChannelId) -> Vec<Told> {
         told(self.courier.closed(&self.peer, channel, self.now))
     }
 
-    fn handed(&mut self, channel: ChannelId, mid: u64) -> Vec<Told> {
+    pub(super) fn handed(&mut self, channel: ChannelId, mid: u64) -> Vec<Told> {
         told(self.courier.handed(&self.peer, channel, mid, self.now))
     }
 
-    fn removed(&mut self, mids: &[u64]) -> Vec<Told> {
+    pub(super) fn removed(&mut self, mids: &[u64]) -> Vec<Told> {
         told(self.courier.remove(&self.peer, mids, self.now))
     }
 
-    fn failed(&mut self, mid: u64) -> Vec<Told> {
+    pub(super) fn failed(&mut self, mid: u64) -> Vec<Told> {
         told(self.courier.failed(&self.peer, mid, false, true, "unreachable", self.now))
     }
 
-    fn refused(&mut self, mid: u64) -> Vec<Told> {
+    pub(super) fn refused(&mut self, mid: u64) -> Vec<Told> {
         told(self.courier.failed(&self.peer, mid, true, false, "closed", self.now))
     }
 
-    fn answered(&mut self, channel: ChannelId, mid: u64, receipts: bool) -> Vec<Told> {
+    pub(super) fn answered(&mut self, channel: ChannelId, mid: u64, receipts: bool) -> Vec<Told> {
         told(self.courier.answered(&self.peer, channel, mid, true, receipts, self.now))
     }
 
-    fn tick(&mut self) -> Vec<Told> {
+    pub(super) fn tick(&mut self) -> Vec<Told> {
         told(self.courier.tick(self.now))
     }
 
-    fn wait(&mut self, milliseconds: i64) -> Vec<Told> {
+    pub(super) fn wait(&mut self, milliseconds: i64) -> Vec<Told> {
         self.now = self.now.plus(milliseconds);
         self.tick()
     }
 
     /// Milliseconds to the next thing to do.
-    fn pause(&self) -> Option<i64> {
+    pub(super) fn pause(&self) -> Option<i64> {
         self.courier.next().map(|next| next.0 - self.now.0)
     }
 }
@@ -252,69 +252,6 @@ fn with_receipts_a_message_stays_until_it_is_received() {
 }
 
 #[test]
-fn messages_go_to_an_open_channel_in_order_and_nobody_is_dialled() {
-    let mut desk = Desk::new();
-    desk.opened(3, true);
-    assert_eq!(desk.many(1..=3, true), [Send(3, 1), Send(3, 2), Send(3, 3)]);
-    assert_eq!(desk.post(4), [Send(3, 4)]);
-}
-
-#[test]
-fn after_a_channel_is_lost_all_that_was_not_received_goes_over_the_next_in_order_with_the_same_ids() {
-    let mut desk = Desk::new();
-    desk.opened(3, true);
-    desk.many(1..=4, true);
-    for mid in 1..=3 {
-        desk.handed(3, mid);
-    }
-    desk.removed(&[1]);
-    assert_eq!(desk.closed(3), []);
-    // The peer calls at once, long before the schedule would have had it called.
-    assert_eq!(desk.post(5), [Dial(2)], "the lowest row opens the channel");
-    assert_eq!(desk.answered(9, 2, true), [HandedOver(2, true), Send(9, 3), Send(9, 4), Send(9, 5)]);
-}
-
-#[test]
-fn a_row_that_waits_for_its_next_attempt_is_not_overtaken_when_the_peer_calls() {
-    let mut desk = Desk::new();
-    assert_eq!(desk.post(1), [Dial(1)]);
-    desk.failed(1);
-    assert_eq!(desk.opened(4, true), [Send(4, 1)]);
-    assert_eq!(desk.post(2), [Send(4, 2)]);
-}
-
-#[test]
-fn rows_wait_for_a_dial_that_has_the_first_of_them_even_when_the_peer_calls_meanwhile() {
-    let mut desk = Desk::new();
-    assert_eq!(desk.many(1..=2, true), [Dial(1)]);
-    assert_eq!(desk.opened(4, true), [], "row 2 must not arrive before row 1");
-    assert_eq!(desk.failed(1)[1..], [Delayed(2, 1), Send(4, 1), Send(4, 2)]);
-}
-
-#[test]
-fn when_two_sites_call_each_other_all_rows_stay_on_the_channel_that_had_the_first() {
-    let mut desk = Desk::new();
-    assert_eq!(desk.many(1..=2, true), [Dial(1)]);
-    desk.opened(4, true);
-    assert_eq!(desk.answered(5, 1, true), [HandedOver(1, true), Send(5, 2)]);
-    assert_eq!(desk.post(3), [Send(5, 3)]);
-    // Once nothing is on its way either will do.
-    desk.removed(&[1, 2, 3]);
-    assert_eq!(desk.closed(5), []);
-    assert_eq!(desk.post(6), [Send(4, 6)]);
-}
-
-#[test]
-fn when_one_of_two_channels_is_lost_the_other_has_everything_at_once() {
-    let mut desk = Desk::new();
-    desk.opened(4, true);
-    desk.opened(5, true);
-    assert_eq!(desk.many(1..=2, true), [Send(4, 1), Send(4, 2)]);
-    desk.handed(4, 1);
-    assert_eq!(desk.closed(4), [Send(5, 1), Send(5, 2)]);
-}
-
-#[test]
 fn a_peer_that_takes_messages_and_closes_is_not_called_more_often_than_the_schedule_says() {
     let mut desk = Desk::new();
     assert_eq!(desk.post(1), [Dial(1)]);
@@ -414,157 +351,4 @@ fn unsent_says_whether_a_byte_may_have_been_written() {
     // Found at start: it may have been written before.
     desk.post_as(4, once(), false);
     assert_eq!(desk.failed(4), [Stalled(4, 1, false)]);
-}
-
-#[test]
-fn a_message_given_up_leaves_before_later_ones_once_the_peer_calls() {
-    let mut desk = Desk::new();
-    desk.post(1);
-    for _ in 1..REQUEST_TRIES {
-        desk.failed(1);
-        let pause = desk.pause().unwrap();
-        desk.wait(pause);
-    }
-    assert_eq!(desk.failed(1), [Stalled(1, REQUEST_TRIES, true)]);
-    assert_eq!(desk.opened(4, true), [Send(4, 1)]);
-    assert_eq!(desk.post(2), [Send(4, 2)]);
-}
-
-#[test]
-fn a_later_message_to_a_peer_given_up_has_it_called_with_the_first() {
-    let mut desk = Desk::new();
-    desk.post(1);
-    for _ in 1..REQUEST_TRIES {
-        desk.failed(1);
-        let pause = desk.pause().unwrap();
-        desk.wait(pause);
-    }
-    desk.failed(1);
-    assert_eq!(desk.post(2), [Dial(1)]);
-    assert_eq!(desk.failed(1), [Delayed(2, 1)]);
-}
-
-#[test]
-fn only_a_window_is_in_memory_and_the_rest_is_read_in_order() {
-    let window = OUTBOX_WINDOW as u64;
-    let mut desk = Desk::new();
-    desk.opened(3, true);
-    let sent = desk.many(1..=window + 10, true);
-    assert_eq!(sent.len(), OUTBOX_WINDOW);
-    assert_eq!(desk.removed(&(1..=window / 2).collect::<Vec<_>>()), []);
-    assert_eq!(desk.removed(&[window / 2 + 1]), [Refill(window)]);
-    // What is sent meanwhile must not go before what is still in the store.
-    assert_eq!(desk.post(window + 11), []);
-    let rest = desk.rows(window + 1..=window + 11);
-    let orders = desk.courier.refill(&peer(), rest, desk.now);
-    assert_eq!(told(orders), (window + 1..=window + 11).map(|mid| Send(3, mid)).collect::<Vec<_>>());
-    assert_eq!(desk.post(window + 12), [Send(3, window + 12)]);
-}
-
-#[test]
-fn after_a_restart_with_more_rows_than_a_window_the_rest_follows_in_order() {
-    let window = OUTBOX_WINDOW as u64;
-    let mut desk = Desk::new();
-    desk.opened(3, true);
-    assert_eq!(desk.many(1..=window, false).len(), OUTBOX_WINDOW);
-    assert_eq!(desk.post(window + 100), [], "rows of the store come first");
-    assert_eq!(desk.removed(&(1..=window - 1).collect::<Vec<_>>()), [Refill(window)]);
-    let rest = desk.rows(window + 1..=window + 100);
-    let orders = desk.courier.refill(&peer(), rest, desk.now);
-    assert_eq!(told(orders).len(), 100);
-    assert_eq!(desk.post(window + 101), [Send(3, window + 101)]);
-}
-
-#[test]
-fn a_refill_that_found_nothing_leaves_nothing_behind() {
-    let window = OUTBOX_WINDOW as u64;
-    let mut desk = Desk::new();
-    desk.opened(3, true);
-    desk.many(1..=window, false);
-    assert_eq!(desk.removed(&(1..=window).collect::<Vec<_>>()), [Refill(window)]);
-    desk.closed(3);
-    desk.courier.refill(&peer(), Vec::new(), desk.now);
-    assert_eq!(desk.courier.peers(), 0);
-    // An answer that comes late, for a peer forgotten, brings nothing back.
-    desk.courier.refill(&peer(), Vec::new(), desk.now);
-    assert_eq!(desk.courier.peers(), 0);
-}
-
-#[test]
-fn a_refill_that_the_store_could_not_answer_is_asked_for_again() {
-    let window = OUTBOX_WINDOW as u64;
-    let mut desk = Desk::new();
-    desk.opened(3, true);
-    desk.many(1..=window, false);
-    assert_eq!(desk.removed(&(1..=window).collect::<Vec<_>>()), [Refill(window)]);
-    assert_eq!(desk.wait(REFILL_RETRY_MS - 1), []);
-    assert_eq!(desk.wait(1), [Refill(window)]);
-}
-
-#[test]
-fn rows_given_up_do_not_keep_the_rest_of_the_store_out_of_memory() {
-    let window = OUTBOX_WINDOW as u64;
-    let mut desk = Desk::new();
-    let once = row(Schedule::Once, Keep::HandedOver, false);
-    let posts = (1..=window).map(|mid| Post { agent: peer(), mid, row: Arc::clone(&once) }).collect();
-    assert_eq!(told(desk.courier.post(posts, false, desk.now)), [Dial(1)]);
-    let ended = desk.failed(1);
-    assert_eq!(ended.last(), Some(&Refill(window)));
-}
-
-#[test]
-fn a_full_window_of_messages_given_up_is_tried_again_when_somebody_sends() {
-    let window = OUTBOX_WINDOW as u64;
-    let mut desk = Desk::new();
-    desk.many(1..=window, true);
-    while let Some(pause) = {
-        desk.failed(1);
-        desk.pause()
-    } {
-        // Each row has its own random delay: until all have been tried.
-        desk.wait(pause);
-    }
-    assert_eq!(desk.courier.queued(&peer()), OUTBOX_WINDOW);
-    assert_eq!(desk.post(window + 1), [Dial(1)]);
-}
-
-#[test]
-fn a_dial_that_waited_for_its_turn_is_called_off_when_the_peer_has_called() {
-    let mut desk = Desk::new();
-    desk.post(1);
-    assert!(desk.courier.called_off(&peer(), 1, desk.now).is_none());
-    desk.opened(4, true);
-    let orders = desk.courier.called_off(&peer(), 1, desk.now).map(told);
-    assert_eq!(orders, Some(vec![Send(4, 1)]));
-    // And when its row is gone.
-    desk.closed(4);
-    desk.removed(&[1]);
-    desk.post(2);
-    desk.removed(&[2]);
-    assert!(desk.courier.called_off(&peer(), 2, desk.now).is_some());
-    assert_eq!(desk.courier.peers(), 0);
-}
-
-#[test]
-fn a_withdrawn_row_is_not_reported_when_its_channel_gets_to_it() {
-    let mut desk = Desk::new();
-    desk.opened(4, true);
-    desk.post(1);
-    desk.removed(&[1]);
-    assert_eq!(desk.handed(4, 1), []);
-    desk.closed(4);
-    assert_eq!(desk.courier.peers(), 0);
-}
-
-#[test]
-fn nothing_is_kept_of_a_peer_once_all_is_done() {
-    let mut desk = Desk::new();
-    desk.ticket(1);
-    desk.post(2);
-    desk.answered(4, 1, true);
-    desk.handed(4, 2);
-    desk.removed(&[1, 2]);
-    assert_eq!(desk.courier.peers(), 1, "its channel is open");
-    desk.closed(4);
-    assert_eq!(desk.courier.peers(), 0);
 }
