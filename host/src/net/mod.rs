@@ -275,7 +275,12 @@ impl Net {
     fn carry_out(&self, orders: Vec<Order>) {
         for order in orders {
             match order {
-                Order::Send { .. } => {} // done while the courier was held
+                Order::Send { channel, mid, row, attempt } => {
+                    // A channel that has gone meanwhile says so itself.
+                    if let Some(channel) = self.channels.get(channel) {
+                        channel.send(Out::Row { mid, row, attempt });
+                    }
+                }
                 Order::Report { agent, mid, fate, receipts } => {
                     self.ledger().report(Input::Delivery { agent, mid, fate, receipts });
                 }
