@@ -328,7 +328,7 @@ fn byte(dice: &mut Dice) -> u8 {
 
 #[test]
 fn random_bytes_and_mutated_sessions_leave_the_site_up_and_its_peers_served() {
-    let seed = 0x7a11_1e5u64;
+    let seed = 0x07a1_11e5_u64;
     let (mut site, alice, friend, mut channel) = scene("limits.handshake_seconds = 1");
     let guest = guest(&site, 2, "guest");
     let mut dice = Dice::new(seed);

@@ -329,7 +329,7 @@ impl Courier {
             }
         }
         if !peer.dialling
-            && let Some((mid, waiting)) = peer.to_dial(channel.is_none(), now)
+            && let Some((mid, waiting)) = peer.next_call(channel.is_none(), now)
         {
             waiting.with = Some(DIALLING);
             let (row, attempt) = (Arc::clone(&waiting.row), waiting.attempts + 1);
@@ -377,7 +377,7 @@ impl Peer {
 
     /// The row that a call carries: a ticket that is due, which has its channel for itself, as its
     /// answer is the only one there is; otherwise, with `others`, the oldest row, where any is due.
-    fn to_dial(&mut self, others: bool, now: Timestamp) -> Option<(u64, &mut Waiting)> {
+    fn next_call(&mut self, others: bool, now: Timestamp) -> Option<(u64, &mut Waiting)> {
         let is_ticket = |waiting: &Waiting| waiting.row.message.ticket.is_some();
         let due = |waiting: &Waiting| waiting.is_due(now) && (others || is_ticket(waiting));
         let first_due =
