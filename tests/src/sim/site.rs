@@ -276,9 +276,19 @@ impl SimSite {
                 running.pending = Some(Pending { released, fresh: true, told });
             }
             Err(_) => {
-                // Timers are found again; everything else is kept, in order.
-                running.kept = inputs.into_iter().zip(calls).map(|((input, _), call)| (input, call)).collect();
+                // Timers are found again; whoever waits for an answer is told; the rest is kept, in order.
+                let refusal = || Outcome::Fault(Fault::host("the store refuses").code("store"));
+                let mut told = Vec::new();
+                for ((input, _), call) in inputs.into_iter().zip(calls) {
+                    match call {
+                        Some(call) => told.push((call, refusal())),
+                        None => running.kept.push((input, None)),
+                    }
+                }
                 running.refused = Some(now.plus(100));
+                if !told.is_empty() {
+                    running.pending = Some(Pending { released: Released::default(), fresh: true, told });
+                }
             }
         }
         orders

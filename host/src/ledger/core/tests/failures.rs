@@ -80,7 +80,7 @@ fn timers_are_looked_for_again_after_a_failure() {
 fn counters_of_a_batch_that_was_not_kept_are_not_counted() {
     let mut bench = Bench::new();
     bench.faults.fail(Operation::Commit, 1, StoreError::Conflict);
-    let count = || vec![command("r0", &[Do::Metric("count".into())])];
+    let count = || vec![command("r0", &[Do::Metric("count".into()), Do::Put("k".into(), "v".into())])];
     assert!(bench.try_apply(count()).is_err());
     bench.apply(count());
     assert_eq!(bench.core.parts.table.load().named("r0").unwrap().metrics()["count"], 1);
