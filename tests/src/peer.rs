@@ -358,8 +358,7 @@ impl Channel {
     ///
     /// # Panics
     /// When it cannot be read.
-    #[allow(clippy::should_implement_trait)] // what a peer says ends with its socket, not with `None`
-    pub fn next(&mut self) -> Option<(Value, bool)> {
+    pub fn hears_any(&mut self) -> Option<(Value, bool)> {
         let (kind, mut body) = self.line.packet()?;
         assert_eq!(kind, Kind::T);
         let message = self.open.open_in_place(&mut body).expect("a site's messages open");
@@ -375,7 +374,7 @@ impl Channel {
     /// When it does not come.
     pub fn hears(&mut self, target: &str, action: &str) -> Value {
         loop {
-            let (message, _) = self.next().unwrap_or_else(|| panic!("closed before {target}/{action}"));
+            let (message, _) = self.hears_any().unwrap_or_else(|| panic!("closed before {target}/{action}"));
             if message["target"] == target && message["action"] == action {
                 return message;
             }
