@@ -36,7 +36,8 @@ pub(super) fn found(home: &Home, anew: bool) -> Result<SqliteStore, NodeError> {
     }
 }
 
-/// Whether a site has ever run on it: each start leaves its mark in the journal.
+/// Whether anything has ever happened on it: every commit that changes something leaves its mark in the
+/// journal.
 fn is_used(store: &mut SqliteStore) -> Result<bool, StoreError> {
     Ok(store.begin()?.get("host.journal", b"next")?.is_some())
 }
@@ -45,13 +46,19 @@ fn is_used(store: &mut SqliteStore) -> Result<bool, StoreError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::control::Operator;
     use crate::node::{Node, NodeOptions};
+    use serde_json::json;
     use std::fs;
 
     fn run(home: &Home) -> Result<(), NodeError> {
+        open(home).map(drop)
+    }
+
+    fn open(home: &Home) -> Result<std::sync::Arc<Node>, NodeError> {
         // Without plugins: the site itself is what is looked at.
         fs::write(home.config(), "[plugins.tally]\nenabled = false\n").unwrap();
-        Node::open(home.clone(), &NodeOptions { offline: true, ..NodeOptions::default() }).map(drop)
+        Node::open(home.clone(), &NodeOptions { offline: true, ..NodeOptions::default() })
     }
 
     #[test]
@@ -73,7 +80,9 @@ mod tests {
     fn a_lost_key_is_not_answered_by_a_new_one() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::create(folder.path()).unwrap();
-        run(&home).unwrap();
+        let node = open(&home).unwrap();
+        node.call("host", "user.add", &json!({ "cuid": "alice", "key": "ed25519" })).unwrap();
+        drop(node);
         let key = KeyFolder::of(&home).agent_path();
         fs::remove_file(&key).unwrap();
         for anew in [false, true] {
