@@ -182,6 +182,8 @@ impl Site {
     /// # Panics
     /// When it cannot be run at all.
     pub fn try_start(&mut self) -> bool {
+        // One that is dying still holds its home until it has gone.
+        self.kill();
         if self.port == 0 {
             self.port = free_port();
         }

@@ -149,19 +149,22 @@ fn a_site_killed_at_any_step_of_its_first_start_starts_again() {
 
 #[test]
 fn a_user_added_as_the_site_dies_is_there_whole_or_not_at_all() {
-    let mut killed = 0;
+    let mut killed = std::collections::BTreeSet::new();
     let mut site = Site::with_users(&[]);
-    // A start commits once itself.
-    let places = [("file-unnamed", 1), ("user-key", 1), ("before-commit", 2), ("after-commit", 2), ("user-added", 1)];
-    for (number, (place, n)) in places.into_iter().enumerate() {
+    let places = ["file-unnamed", "user-key", "before-commit", "after-commit", "user-added"];
+    // A start may come to some of the places itself, so each is tried a few times over.
+    for (number, (place, n)) in places.iter().flat_map(|place| (1..=3).map(move |n| (place, n))).enumerate() {
         let user = format!("alice{number}");
         site.kill();
         site.crash_at(place, n);
-        site.start();
+        if !site.try_start() {
+            site.start();
+            continue;
+        }
         let argument = json!({ "cuid": user, "key": "ed25519" });
         if let Err(fault) = site.call("host", "user.add", &argument) {
             assert!(is_down(&fault), "{fault}");
-            killed += 1;
+            killed.insert(*place);
             site.start();
             let users = site.call("host", "user.list", &json!({})).unwrap();
             let there = users.as_array().unwrap().iter().filter(|known| known["cuid"] == user.as_str()).count();
@@ -169,10 +172,16 @@ fn a_user_added_as_the_site_dies_is_there_whole_or_not_at_all() {
             assert_eq!(again.is_ok(), there == 0, "{place}: {users} {again:?}");
         }
         // The account and its key belong together: an offer is signed with it.
-        let cert = site.call("tally", "ticket.new", &json!({ "user": user, "agree": "bread" })).unwrap();
-        assert!(cert["link"].is_string());
+        if let Ok(cert) = site.call("tally", "ticket.new", &json!({ "user": user, "agree": "bread" })) {
+            assert!(cert["link"].is_string());
+        } else {
+            site.kill();
+            site.start();
+            let cert = site.call("tally", "ticket.new", &json!({ "user": user, "agree": "bread" })).unwrap();
+            assert!(cert["link"].is_string());
+        }
     }
-    assert_eq!(killed, places.len());
+    assert_eq!(killed, places.into());
 }
 
 #[test]

@@ -5,9 +5,9 @@ use super::link::{Call, Line, Stage};
 use super::site::{Plan, SimSite};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use tallyho_plugin::Fault;
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::Timestamp;
-use tallyho_plugin::Fault;
 
 /// Steps remembered for whoever wonders how it came to this.
 const REMEMBERED: usize = 400;
