@@ -151,3 +151,12 @@ fn where_a_subject_says_it_is_now_holds_from_its_next_ticket_on() {
         peers.iter().any(|peer| peer["agent"] == agent && peer["port"] == 4567)
     });
 }
+
+#[test]
+fn the_demo_ends_well_with_every_site_agreeing() {
+    let output = std::process::Command::new(tallyho_tests::site::program()).args(["--json", "demo"]).output();
+    let output = output.expect("the program runs");
+    let told: Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
+    assert_eq!(told["ok"], true, "{told} {}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0));
+}
