@@ -3,12 +3,13 @@
 use crate::plugins::{build_library, build_program};
 use rustix::process::Pid;
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tallyho::control::{Client, Operator};
 use tallyho_plugin::Fault;
@@ -187,7 +188,7 @@ impl Site {
         if self.port == 0 {
             self.port = free_port();
         }
-        let log = std::fs::File::options().create(true).append(true).open(self.home().join("log"));
+        let log = File::options().create(true).append(true).open(self.home().join("log"));
         let mut command = Command::new(program());
         command.args(["--home", &self.home().display().to_string(), "--json", "run"]);
         command.args(["--listen", &format!("127.0.0.1:{}", self.port)]);
@@ -309,16 +310,25 @@ impl Site {
 }
 
 /// A port below those that systems give to outgoing connections, so that none of these takes it while its
-/// site is dead.
-fn free_port() -> u16 {
+/// site is dead. A locked file keeps other test processes from choosing it too, as long as this one lives.
+///
+/// # Panics
+/// When there is none.
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
+    static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let folder = std::env::temp_dir().join("tallyho-test-ports");
+    std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
     let own = u16::try_from(std::process::id() % 20_000).expect("it is below 20,000");
-    loop {
+    for _ in 0..22_000 {
         let port = 10_000 + (own + NEXT.fetch_add(1, Ordering::Relaxed) * 37) % 22_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let Ok(file) = File::options().create(true).append(true).open(folder.join(port.to_string())) else { continue };
+        if file.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            HELD.lock().expect("nobody panics with it").push(file);
             return port;
         }
     }
+    panic!("no port between 10,000 and 32,000 is free");
 }
 
 impl Default for Site {
@@ -330,5 +340,18 @@ impl Default for Site {
 impl Drop for Site {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_chosen_by_one_test_process_is_not_chosen_by_another() {
+        let port = free_port();
+        let file = File::open(std::env::temp_dir().join("tallyho-test-ports").join(port.to_string())).unwrap();
+        assert!(file.try_lock().is_err(), "the port's file is locked by this process");
+        assert_ne!(free_port(), port);
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::net::TcpListener;
 use tallyho_tests::flows::{offer, tally_in};
 use tallyho_tests::peer::{Channel, Peer, next_mid, own};
-use tallyho_tests::site::{Site, until};
+use tallyho_tests::site::{Site, free_port, until};
 
 const EXTENDED: &[u8] = br#"{"ext":["cbor","receipt"],"v":1}"#;
 
@@ -17,7 +17,7 @@ fn ticket(site: &Site) -> Value {
 /// Alice's site, its address, and bob's listener.
 fn scene() -> (Site, Value, Peer, TcpListener) {
     let site = Site::configured("limits.idle_seconds = 30", &["alice"]);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", free_port())).unwrap();
     let bob = Peer::at(1, "bob").listening_on(listener.local_addr().unwrap().port());
     let mut alice = own(&site);
     alice["cuid"] = "alice".into();
