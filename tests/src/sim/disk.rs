@@ -1,5 +1,6 @@
 //! What of a site outlives its process: a store in memory or in a file, and copies of it.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 use tallyho::store::{MemoryDisk, MemoryStore, SqliteStore, Store, StoreError};
@@ -91,11 +92,21 @@ impl Disk {
     ///
     /// # Panics
     /// When it cannot be written.
-    pub fn tamper(&self, table: &str, key: &[u8], row: &impl serde::Serialize) {
-        let bytes = tallyho_plugin::context::to_cbor(row).expect("a row can be written");
+    pub fn tamper(&self, table: &str, key: &[u8], row: &impl Serialize) {
+        self.tamper_all(table, &[(key.to_vec(), row)]);
+    }
+
+    /// Writes rows behind the back of everybody.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    pub fn tamper_all(&self, table: &str, rows: &[(Vec<u8>, impl Serialize)]) {
         let mut store = self.open().expect("the disk can be read");
         let mut transaction = store.begin().expect("the disk can be read");
-        transaction.put(table, key, &bytes).expect("a row can be written");
-        transaction.commit().expect("a row can be written");
+        for (key, row) in rows {
+            let bytes = tallyho_plugin::context::to_cbor(row).expect("a row can be written");
+            transaction.put(table, key, &bytes).expect("a row can be written");
+        }
+        transaction.commit().expect("rows can be written");
     }
 }

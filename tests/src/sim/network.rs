@@ -101,8 +101,9 @@ impl World {
         let Some(Frame { bytes, row }) = line.ends[1 - end].flight.pop_front() else { return };
         let (site, agent) = (line.ends[end].site, line.ends[end].channel.agent.clone());
         let agent = agent.expect("all channels here have proven who is there");
-        self.hear(site, row);
-        receive::arrived(&mut self.sites[site], &agent, &bytes, self.receipts, None, self.now);
+        if self.hear(site, row) {
+            receive::arrived(&mut self.sites[site], &agent, &bytes, self.receipts, None, self.now);
+        }
     }
 
     /// A frame on its way is there once more, behind the others.
@@ -191,12 +192,13 @@ impl World {
                     self.sites[to].running.as_ref().map(|running| running.relations.admits(&from_agent, now));
                 if ticket {
                     self.stage(name, Stage::Judged);
-                    self.hear(to, Some(row));
+                    self.hear(to, Some(row)); // about a tally, so it is not lost
                     receive::arrived(&mut self.sites[to], &from_agent, &bytes, false, Some(name), now);
                 } else if admitted == Some(true) {
                     self.answer(name);
-                    self.hear(to, Some(row));
-                    receive::arrived(&mut self.sites[to], &from_agent, &bytes, self.receipts, None, now);
+                    if self.hear(to, Some(row)) {
+                        receive::arrived(&mut self.sites[to], &from_agent, &bytes, self.receipts, None, now);
+                    }
                 } else {
                     self.fail(name, true, false);
                 }

@@ -17,6 +17,7 @@ use tallyho::site::keys::KeyRing;
 use tallyho::site::relations::RelationRegistry;
 use tallyho::store::{Faults, FaultyStore, Store, StoreError};
 use tallyho_plugin::context::to_cbor;
+use tallyho_plugin::record::keys::KeyKind;
 use tallyho_plugin::record::signing::{AgentKey, UserKey};
 use tallyho_plugin::record::{AgentId, Chad, Timestamp, base64v};
 use tallyho_plugin::{Fault, FaultKind};
@@ -40,6 +41,9 @@ pub struct Plan {
     pub receipts: bool,
     /// Stores are SQLite files rather than memory.
     pub files: bool,
+    /// Users have elliptic keys (P-521), whose signatures over the same text differ each time, though the
+    /// story does not, rather than Ed25519 keys.
+    pub elliptic: bool,
 }
 
 /// Something for the ledger of a site to do.
@@ -111,7 +115,8 @@ impl SimSite {
     pub fn new(plan: &Plan, place: usize, now: Timestamp) -> Self {
         let mut seeds = Dice::new(plan.seed.wrapping_mul(31).wrapping_add(place as u64));
         let keys = KeyRing::new(AgentKey::from_seed(&bytes(&mut seeds)).expect("any seed makes a key"));
-        let users: Vec<(&str, UserKey)> = plan.users[place].iter().map(|user| (*user, user_key(&mut seeds))).collect();
+        let users: Vec<(&str, UserKey)> =
+            plan.users[place].iter().map(|user| (*user, user_key(&mut seeds, plan.elliptic))).collect();
         let endpoint = Endpoint { host: format!("site{place}.example"), port: 7 };
         let own = Chad::agent(keys.agent_id().clone()).at(endpoint.host.as_str(), endpoint.port);
         let disk = Disk::new(plan.files);
@@ -339,9 +344,12 @@ fn bytes(dice: &mut Dice) -> [u8; 32] {
     bytes
 }
 
-/// An Ed25519 key that is the same for the same seed.
-fn user_key(dice: &mut Dice) -> UserKey {
+/// An Ed25519 key that is the same for the same seed, or some elliptic one.
+fn user_key(dice: &mut Dice, elliptic: bool) -> UserKey {
     let seed = bytes(dice);
+    if elliptic {
+        return UserKey::generate(KeyKind::P521).expect("a key can be made");
+    }
     let public = AgentKey::from_seed(&seed).expect("any seed makes a key");
     let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": public.id().0, "d": base64v::encode(seed) });
     UserKey::from_private_jwk(&jwk.to_string()).expect("both parts are of one key")

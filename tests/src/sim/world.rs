@@ -46,6 +46,9 @@ pub struct World {
     pub notices: Vec<(usize, Value)>,
     /// Messages written to a wire, with the site that wrote them; receipts are not among them.
     pub said: Vec<(usize, Arc<OutboxRow>)>,
+    /// After so many more messages about chits one is lost, though its channel is not: another program may
+    /// take a message and lose it (PROTOCOL 6.7, mishap 3).
+    pub swallow: Option<u64>,
     pub(super) receipts: bool,
     pub(super) lines: BTreeMap<usize, Line>,
     pub(super) calls: BTreeMap<usize, Call>,
@@ -68,6 +71,7 @@ impl World {
             now,
             notices: Vec::new(),
             said: Vec::new(),
+            swallow: None,
             receipts,
             lines: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -96,10 +100,18 @@ impl World {
         self.said.push((site, row));
     }
 
-    pub(super) fn hear(&mut self, site: usize, row: Option<Arc<OutboxRow>>) {
-        if let Some(row) = row {
-            self.told.message(self.now, "hears", site, row);
+    /// A message has come; whether it gets further than that (`swallow`).
+    pub(super) fn hear(&mut self, site: usize, row: Option<Arc<OutboxRow>>) -> bool {
+        let Some(row) = row else { return true };
+        if let Some(left) = self.swallow.filter(|_| row.message.target == "chit") {
+            self.swallow = left.checked_sub(1);
+            if left == 0 {
+                self.told.message(self.now, "LOSES", site, row);
+                return false;
+            }
         }
+        self.told.message(self.now, "hears", site, row);
+        true
     }
 
     /// The latest that happened, a line each.

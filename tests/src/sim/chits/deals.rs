@@ -1,5 +1,6 @@
 //! Tallies between users of a world, and their accounts as the handlers keep them.
 
+use crate::sim::site::MakePlugin;
 use crate::sim::tallies::tally;
 use crate::sim::{Disk, Plan, World};
 use serde_json::{Value, json};
@@ -88,16 +89,38 @@ impl Shape {
     }
 }
 
-thread_local! {
-    static OPENED: RefCell<BTreeMap<(Shape, bool), (World, Vec<Deal>)>> = RefCell::default();
+/// Worlds with open tallies, by what they are like.
+type Opened = BTreeMap<Like, (World, Vec<Deal>)>;
+
+/// What a world is like before anybody deals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Like {
+    /// Who lives where.
+    pub shape: Shape,
+    /// Stores are files.
+    pub files: bool,
+    /// See [`Plan::elliptic`].
+    pub elliptic: bool,
 }
 
-/// A world of this shape with its tallies open and confirmed. Opening them is not what is looked at, so
+impl From<Shape> for Like {
+    fn from(shape: Shape) -> Self {
+        Like { shape, files: false, elliptic: false }
+    }
+}
+
+thread_local! {
+    static OPENED: RefCell<Opened> = RefCell::default();
+}
+
+/// A world like this with its tallies open and confirmed. Opening them is not what is looked at, so
 /// it is done once, and each world is a copy of that one with chances of its own.
-pub fn opened(shape: Shape, files: bool, receipts: bool, seed: u64) -> (World, Vec<Deal>) {
+pub fn opened(like: Like, receipts: bool, seed: u64) -> (World, Vec<Deal>) {
     OPENED.with_borrow_mut(|opened| {
-        let (world, deals) = opened.entry((shape, files)).or_insert_with(|| {
-            let plan = Plan { seed: 1, users: shape.users(), plugins: vec![tally, chit], receipts: true, files };
+        let (world, deals) = opened.entry(like).or_insert_with(|| {
+            let Like { shape, files, elliptic } = like;
+            let (users, plugins) = (shape.users(), vec![tally as MakePlugin, chit]);
+            let plan = Plan { seed: 1, users, plugins, receipts: true, files, elliptic };
             let mut world = World::new(&plan);
             let deals = shape.ends().into_iter().map(|ends| open(&mut world, ends)).collect();
             (world, deals)

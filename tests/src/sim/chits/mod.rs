@@ -7,6 +7,7 @@
 pub mod checks;
 pub mod deals;
 pub mod people;
+pub mod quiet;
 pub mod storm;
 
 pub use checks::wrong;

@@ -30,7 +30,7 @@ pub struct Invoice {
 }
 
 /// People and what they remember.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct People {
     /// The tallies they deal on.
     pub deals: Vec<Deal>,

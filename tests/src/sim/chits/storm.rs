@@ -1,6 +1,6 @@
 //! Bad times for people who deal in chits.
 
-use super::deals::Shape;
+use super::deals::{Like, Shape};
 use super::people::People;
 use crate::sim::storm::{Weather, blow};
 use crate::sim::{Disk, World};
@@ -8,12 +8,10 @@ use crate::sim::{Disk, World};
 /// What one story is made of; all of it follows from the seed.
 #[derive(Debug, Clone)]
 pub struct Script {
-    /// Who lives where.
-    pub shape: Shape,
+    /// Where it is told.
+    pub like: Like,
     /// Sites acknowledge messages.
     pub receipts: bool,
-    /// Stores are files.
-    pub files: bool,
     /// Stores come back from older copies.
     pub restores: bool,
     /// How bad it gets.
@@ -32,13 +30,12 @@ impl Script {
             _ => Shape::Pair,
         };
         Script {
-            shape,
-            receipts: seed % 3 != 0,
             // A file costs real writes to a disk: now and then is enough.
-            files: seed % 50 == 7,
+            like: Like { shape, files: seed % 50 == 7, elliptic: seed % 11 == 5 },
+            receipts: !seed.is_multiple_of(3),
             restores: seed % 2 == 1,
             weather: if seed % 10 == 9 { Weather::CALM } else { Weather::ROUGH },
-            closing: if seed % 7 == 0 { 4 } else { 0 },
+            closing: if seed.is_multiple_of(7) { 4 } else { 0 },
         }
     }
 }

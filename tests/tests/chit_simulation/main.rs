@@ -7,6 +7,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod courses;
+mod quiet;
+
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use tallyho_tests::sim::World;
@@ -24,10 +27,10 @@ const HOUR: i64 = 3_600_000;
 /// Messages in which any storm of this size is settled once it is over.
 const SETTLED: usize = 120;
 
-/// Runs the world; where it fails, tells the seed and how it came to that.
-fn told<T>(seed: u64, world: &mut World, run: impl FnOnce(&mut World) -> T) -> T {
+/// Runs the world; where it fails, tells which it was and how it came to that.
+fn told<T>(which: &str, world: &mut World, run: impl FnOnce(&mut World) -> T) -> T {
     catch_unwind(AssertUnwindSafe(|| run(world))).unwrap_or_else(|payload| {
-        eprintln!("{}\nseed {seed}: the story ends above", world.story());
+        eprintln!("{}\n{which}: the story ends above", world.story());
         resume_unwind(payload)
     })
 }
@@ -59,8 +62,8 @@ impl Ended {
 
 fn storm(seed: u64) -> Ended {
     let script = Script::of(seed);
-    let (mut world, deals) = deals::opened(script.shape, script.files, script.receipts, seed);
-    told(seed, &mut world, |world| {
+    let (mut world, deals) = deals::opened(script.like, script.receipts, seed);
+    told(&format!("seed {seed}"), &mut world, |world| {
         let lossy = !script.receipts;
         let mut people = People::new(deals);
         people.closing = script.closing;
@@ -120,7 +123,7 @@ eighths!(storm_0 0, storm_1 1, storm_2 2, storm_3 3, storm_4 4, storm_5 5, storm
 fn a_seed_always_tells_the_same_story() {
     let story = |seed| {
         let script = Script::of(seed);
-        let (mut world, deals) = deals::opened(Shape::House, false, script.receipts, seed);
+        let (mut world, deals) = deals::opened(Shape::House.into(), script.receipts, seed);
         rage(&mut world, &mut People::new(deals), &script, 120);
         world.story()
     };
