@@ -85,8 +85,9 @@ impl World {
     /// started, nothing between them yet.
     #[must_use]
     pub fn fork(&self, seed: u64, receipts: bool) -> Self {
-        let fork =
-            |(place, site): (usize, &SimSite)| site.fork(seed.wrapping_mul(31).wrapping_add(place as u64), self.now);
+        // Other chances than those by which it has come to be like this.
+        let seeds = seed.wrapping_mul(31) ^ self.now.0.unsigned_abs();
+        let fork = |(place, site): (usize, &SimSite)| site.fork(seeds.wrapping_add(place as u64), self.now);
         World::with(self.sites.iter().enumerate().map(fork).collect(), seed, receipts, self.now)
     }
 

@@ -76,7 +76,7 @@ fn storm(seed: u64) -> Ended {
         assert_eq!(wrong(world, &people, lossy), Vec::<String>::new(), "seed {seed}: not settled");
         let most = world.said.len() - before;
         assert!(most <= SETTLED, "seed {seed}: {most} messages to come to rest");
-        // Who owes on a tally that is to be closed pays.
+        // What is owed on a tally that is to be closed is given back.
         while people.pay_off(world) {
             world.calm(REST);
             assert_eq!(wrong(world, &people, lossy), Vec::<String>::new(), "seed {seed}: not closed");

@@ -55,9 +55,9 @@ pub fn alone(account: &Account, side: Side) -> Vec<String> {
     if half.stat == Stat::Broken || half.end > 0 && half.stat != Stat::Consented {
         wrong.push(format!("{side:?} is {:?}", half.stat));
     }
-    if half.conf != Some(half.end) || !account.loose.is_empty() || half.loose != 0 {
-        let (conf, end) = (half.conf, half.end);
-        wrong.push(format!("{side:?} has conf {conf:?} of {end}, loose {} {:?}", half.loose, account.loose));
+    if half.conf != Some(half.end) || half.loose != 0 || account.displaced != 0 {
+        let (conf, end, displaced) = (half.conf, half.end, account.displaced);
+        wrong.push(format!("{side:?} has conf {conf:?} of {end}, loose {}, displaced rows {displaced}", half.loose));
     }
     wrong.extend(kept(account, side));
     let stirred = account.entries.iter().filter(|(_, entry)| entry.request.is_some() || entry.stalled.is_some());
@@ -100,10 +100,9 @@ pub fn kept(account: &Account, side: Side) -> Vec<String> {
             wrong.push(format!("{side:?} links {} at {}, and keeps {place:?} for it", link.chit, index + 1));
         }
     }
-    for (uuid, entry) in account.good() {
-        if !linked.contains(uuid) && !account.loose.iter().any(|loose| loose.ends_with(uuid)) {
-            wrong.push(format!("{side:?} has {uuid} neither linked nor loose: {entry:?}"));
-        }
+    let waiting = account.good().filter(|(_, entry)| half.place(entry).is_none()).count() as u64;
+    if waiting != half.loose {
+        wrong.push(format!("{side:?} counts {} loose chits, and there are {waiting}", half.loose));
     }
     wrong
 }

@@ -161,8 +161,8 @@ pub struct Account {
     pub entries: BTreeMap<String, Entry>,
     /// The chain, from index 1.
     pub links: Vec<Link>,
-    /// Chits that wait for a link.
-    pub loose: Vec<String>,
+    /// Rows of links above the end: displaced ones that were not moved.
+    pub displaced: usize,
     /// Both sides' settings.
     pub settings: Value,
 }
@@ -180,19 +180,20 @@ impl Account {
 /// When rows are there that do not belong together.
 pub fn account(disk: &Disk, deal: &Deal, end: usize) -> Option<Account> {
     let key = deal.key(end);
-    let half = disk.row("chit.halves", &key)?;
+    let half: Half = disk.row("chit.halves", &key)?;
     let under = [key.as_slice(), b"\0"].concat();
     let name = |key: &[u8]| String::from_utf8_lossy(&key[under.len()..]).into_owned();
-    let links: Vec<(Vec<u8>, Link)> = disk.under("chit.links", &under);
+    let mut links: Vec<(Vec<u8>, Link)> = disk.under("chit.links", &under);
+    let above = links.iter().position(|(key, _)| store::number(key) > half.end).unwrap_or(links.len());
+    let displaced = links.split_off(above).len();
     for (index, (key, _)) in links.iter().enumerate() {
         assert_eq!(store::number(key), index as u64 + 1, "a hole in the links of {deal:?}");
     }
-    let loose: Vec<(Vec<u8>, serde::de::IgnoredAny)> = disk.under("chit.loose", &under);
     Some(Account {
         half,
         entries: disk.under("chit.chits", &under).into_iter().map(|(key, entry)| (name(&key), entry)).collect(),
         links: links.into_iter().map(|(_, link)| link).collect(),
-        loose: loose.iter().map(|(key, _)| name(key)).collect(),
+        displaced,
         settings: disk.row("chit.settings", &key).unwrap_or_default(),
     })
 }

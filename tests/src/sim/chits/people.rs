@@ -207,7 +207,7 @@ impl People {
         }
     }
 
-    /// Whoever owes on a tally that is closing pays; whether anybody did.
+    /// Whoever is owed on a tally that is closing gives it back; whether anybody did.
     ///
     /// # Panics
     /// When the payment is refused.
@@ -216,9 +216,9 @@ impl People {
         for deal in 0..self.deals.len() {
             for end in 0..2 {
                 let Some(account) = self.account(world, deal, end) else { continue };
-                let owes = -account.half.net;
-                if account.half.phase == Phase::Closing && owes > 0 {
-                    self.perform(world, deal, end, &Act::Pay(owes)).expect("a debt can be paid");
+                let owed = account.half.net;
+                if account.half.phase == Phase::Closing && owed > 0 {
+                    self.perform(world, deal, end, &Act::Pay(owed)).expect("a debt can be given back");
                     paid = true;
                 }
             }
