@@ -350,7 +350,8 @@ mod tests {
     #[test]
     fn a_port_chosen_by_one_test_process_is_not_chosen_by_another() {
         let port = free_port();
-        let file = File::open(std::env::temp_dir().join("tallyho-test-ports").join(port.to_string())).unwrap();
+        let file = File::open(std::env::temp_dir().join("tallyho-test-ports").join(port.to_string()))
+            .expect("the file is there");
         assert!(file.try_lock().is_err(), "the port's file is locked by this process");
         assert_ne!(free_port(), port);
     }

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use tallyho_plugin::Fault;
 use tallyho_plugin::record::Timestamp;
-use tallyho_plugin::{Event, Fault};
 
 /// Where released effects go.
 pub trait Outside: Send + Sync {
@@ -136,7 +136,7 @@ impl Ledger {
         let table = self.table.load();
         let (serving, target) = table.claiming(&inbound.message.target)?;
         let named = target.prepared.contains(&inbound.message.action);
-        named.then(|| self.workers.check(Arc::clone(&serving.plugin), Event::Message(inbound.message.clone())))
+        named.then(|| self.workers.check(Arc::clone(&serving.plugin), Arc::clone(inbound.message.event())))
     }
 }
 

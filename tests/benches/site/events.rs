@@ -124,7 +124,7 @@ fn message(mid: u64) -> Input {
         attempt: Some(1),
         body: body.clone(),
     };
-    Input::Peer(Inbound { message, ticket: None, mid: Some(mid) })
+    Input::Peer(Inbound { message: message.into(), ticket: None, mid: Some(mid) })
 }
 
 /// What leaves is forgotten.
