@@ -63,6 +63,7 @@ mod tests {
             request: None,
             index: None,
             since: Timestamp(0),
+            loose: None,
             stalled: None,
         }
     }
