@@ -153,6 +153,11 @@ impl Channels {
         self.open().get(&id).cloned()
     }
 
+    /// Whether there is a channel with this agent.
+    pub fn has(&self, agent: &AgentId) -> bool {
+        self.open().values().any(|channel| channel.agent.as_ref() == Some(agent))
+    }
+
     /// All channels with this agent.
     pub fn with(&self, agent: &AgentId) -> Vec<Arc<Channel>> {
         self.open().values().filter(|channel| channel.agent.as_ref() == Some(agent)).cloned().collect()

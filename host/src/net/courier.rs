@@ -251,6 +251,18 @@ impl Courier {
         orders
     }
 
+    /// A dial ended with a ticket accepted and no channel kept.
+    pub fn accepted(&mut self, agent: &AgentId, mid: u64, now: Timestamp) -> Vec<Order> {
+        let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
+        peer.dialling = None;
+        let mut orders = Vec::new();
+        if peer.rows.remove(&mid).is_some() {
+            orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::Accepted, receipts: true });
+        }
+        orders.append(&mut self.work(agent, now));
+        orders
+    }
+
     /// A dial ended without a channel. `closed`: the peer took the opening packet and closed without
     /// an answer, which refuses a ticket (PROTOCOL 2.5); `unsent`: not one byte was written.
     pub fn failed(
