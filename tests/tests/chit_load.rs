@@ -156,7 +156,8 @@ fn chits_paid_both_ways_at_once_survive_the_killing_of_either_site() {
         payers.map(|payer| payer.join().unwrap())
     });
     eprintln!("{chits} chits, {kills} kills");
-    let [alice, bob] = [("alice", 0), ("bob", 1)].map(|(user, site): (&str, usize)| settled(&sites[site], user, &tally));
+    let [alice, bob] =
+        [("alice", 0), ("bob", 1)].map(|(user, site): (&str, usize)| settled(&sites[site], user, &tally));
     agree(&alice, &bob, &orders);
 }
 

@@ -233,7 +233,7 @@ impl Core {
         }
         let Batch { mut released, measures, changed, .. } = batch;
         if !changed {
-            // Commands that only look cost no commit.
+            // Commands that only look cost no commit, nor does what is known already.
             measures.into_iter().for_each(|(serving, name, add)| serving.measure(&name, add));
             return Ok(Done { outcomes, released });
         }

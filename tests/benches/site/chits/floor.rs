@@ -73,7 +73,9 @@ impl Side {
         let holds = |bytes: &[u8]| bytes.windows(uuid.len()).any(|window| window == uuid.as_bytes());
         for table in chit.tables.iter().map(|table| format!("chit.{table}")) {
             let all = transaction.scan(&table, &Range { limit: 10_000, ..Range::default() }).expect("it can be read");
-            rows.extend(all.into_iter().filter(|(key, value)| holds(key) || holds(value)).map(|row| (table.clone(), row)));
+            rows.extend(
+                all.into_iter().filter(|(key, value)| holds(key) || holds(value)).map(|row| (table.clone(), row)),
+            );
         }
         drop(transaction);
         assert!(rows.len() >= 2, "a chit leaves at least its record and its link: {rows:?}");

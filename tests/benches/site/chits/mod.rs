@@ -28,11 +28,8 @@ pub fn measure(effort: Effort) {
         let mut floor = Floor::of(&pair, key);
         for over in [1, tallies] {
             let name = format!("chits, {key}, over {over} tallies").replace("over 1 tallies", "over one tally");
-            let duel = Duel::fight(
-                rounds,
-                || chits as f64 / pair.pay(chits, over).as_secs_f64(),
-                || 1.0 / floor.run(batches),
-            );
+            let duel =
+                Duel::fight(rounds, || chits as f64 / pair.pay(chits, over).as_secs_f64(), || 1.0 / floor.run(batches));
             duel.report(effort, &name, "/s", Wanted::AtLeast(0.35));
         }
     }
