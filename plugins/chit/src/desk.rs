@@ -1,5 +1,6 @@
 //! One half at work during one event: what was read, what is to be written.
 
+use crate::chain;
 use crate::closing;
 use crate::entry::{Entry, Link};
 use crate::half::{Half, Phase};
@@ -57,7 +58,9 @@ impl<'a, 'c> Desk<'a, 'c> {
     /// # Errors
     /// The host's faults.
     pub fn close(mut self) -> Result<(), Fault> {
-        closing::settle(&mut self.half, self.found.as_ref());
+        let before = self.found.clone();
+        chain::keep(&mut self, before.as_ref())?;
+        closing::settle(&mut self.half, before.as_ref());
         if self.found.as_ref() == Some(&self.half) {
             return Ok(());
         }
@@ -77,12 +80,13 @@ impl<'a, 'c> Desk<'a, 'c> {
         self.party.side
     }
 
-    /// A chit of this half.
+    /// A chit of this half. Its index is there only if it has a link.
     ///
     /// # Errors
     /// The host's faults.
     pub fn entry(&mut self, chit: &str) -> Result<Option<Entry>, Fault> {
-        self.context.get(CHITS, self.chit_key(chit))
+        let entry: Option<Entry> = self.context.get(CHITS, self.chit_key(chit))?;
+        Ok(entry.map(|entry| Entry { index: self.half.place(&entry), ..entry }))
     }
 
     /// Writes a chit's row.
@@ -93,7 +97,8 @@ impl<'a, 'c> Desk<'a, 'c> {
         self.context.put(CHITS, self.chit_key(chit), entry)
     }
 
-    /// The link at this index, from 1.
+    /// The row of links at this index, from 1. Above the end stand displaced ones
+    /// ([`Queue`](crate::chain::Queue)).
     ///
     /// # Errors
     /// The host's faults.
