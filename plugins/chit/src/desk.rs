@@ -1,11 +1,10 @@
 //! One half at work during one event: what was read, what is to be written.
 
-use crate::chain;
-use crate::closing;
 use crate::entry::{Entry, Link};
 use crate::half::{Half, Phase};
 use crate::party::Party;
 use crate::store::{CHITS, HALVES, LINKS, PARTIES, key, numbered};
+use crate::{chain, closing};
 use tallyho_plugin::record::Side;
 use tallyho_plugin::{Context, Fault};
 
@@ -58,13 +57,13 @@ impl<'a, 'c> Desk<'a, 'c> {
     /// # Errors
     /// The host's faults.
     pub fn close(mut self) -> Result<(), Fault> {
-        let before = self.found.clone();
-        chain::keep(&mut self, before.as_ref())?;
-        closing::settle(&mut self.half, before.as_ref());
-        if self.found.as_ref() == Some(&self.half) {
+        let found = self.found.take();
+        chain::keep(&mut self, found.as_ref())?;
+        closing::settle(&mut self.half, found.as_ref());
+        if found.as_ref() == Some(&self.half) {
             return Ok(());
         }
-        if self.found.as_ref().is_none_or(|found| found.conf.is_none()) {
+        if found.as_ref().is_none_or(|found| found.conf.is_none()) {
             self.context.put(PARTIES, &self.key, &self.party)?;
         }
         self.context.put(HALVES, &self.key, &self.half)?;

@@ -24,11 +24,7 @@ pub fn hash(core: &str, index: u64, prior: &str, sign: Option<&str>) -> String {
 /// and side.
 pub fn text(core: &str, index: u64, prior: &str, sign: Option<&str>) -> String {
     let sign = sign.map(|sign| serde_json::Value::from(sign).to_string());
-    let added = [
-        ("index", Some(index.to_string())),
-        ("prior", Some(format!("\"{prior}\""))),
-        ("sign", sign),
-    ];
+    let added = [("index", Some(index.to_string())), ("prior", Some(format!("\"{prior}\""))), ("sign", sign)];
     let mut added = added.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).peekable();
     let mut link = String::with_capacity(core.len() + 320);
     let mut write = |text: &str| {

@@ -184,7 +184,11 @@ fn refuse(desk: &mut Desk<'_, '_>, suggested: &Suggested, admitted: &Admitted) -
         (Admitted::Invalid(why), _) => json!({ "reason": "invalid", "chit": suggested.chit, "why": why }),
         _ => return Ok(true),
     };
-    send::ignored(desk, "chain", &format!("chit {}: {}", suggested.chit, more["why"].as_str().unwrap_or("another is known under its uuid")));
+    send::ignored(
+        desk,
+        "chain",
+        &format!("chit {}: {}", suggested.chit, more["why"].as_str().unwrap_or("another is known under its uuid")),
+    );
     notice(desk, more)?;
     Ok(true)
 }

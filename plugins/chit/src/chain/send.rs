@@ -84,7 +84,11 @@ pub fn nak(desk: &mut Desk<'_, '_>, index: u64, hash: Option<&str>) -> Result<()
 pub fn announce(desk: &mut Desk<'_, '_>) -> Result<(), Fault> {
     let half = &desk.half;
     let on_the_way = half.sent.saturating_sub(half.conf.unwrap_or(0));
-    if half.end > half.sent && on_the_way <= limits::ANNOUNCED { upd(desk, half.sent + 1, limits::PARTS) } else { Ok(()) }
+    if half.end > half.sent && on_the_way <= limits::ANNOUNCED {
+        upd(desk, half.sent + 1, limits::PARTS)
+    } else {
+        Ok(())
+    }
 }
 
 /// S2: `upd` of the links from `from` to the end, or of as many as fit into `parts` messages; without links,

@@ -94,12 +94,8 @@ pub fn parse(object: &Value) -> Result<Sub, String> {
 pub fn parse_new(chit: &ChitRecord, chain: &Value) -> Result<Update, String> {
     let index = index(chain)?.filter(|index| *index > 0).ok_or("a new without index")?;
     let text = hash(chain)?.ok_or("a new without hash")?;
-    let suggested = Suggested {
-        chit: chit.uuid().to_owned(),
-        record: Ok(chit.clone()),
-        index,
-        hash: Some(text.clone()),
-    };
+    let suggested =
+        Suggested { chit: chit.uuid().to_owned(), record: Ok(chit.clone()), index, hash: Some(text.clone()) };
     Ok(Update { index, hash: text, conf: natural(chain, "conf")?, chits: vec![suggested], more: false })
 }
 
