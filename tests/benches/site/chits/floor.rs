@@ -84,10 +84,6 @@ impl Side {
         Side { store, rows, next: 0, _folder: folder }
     }
 
-    /// Bytes that a chit's rows have.
-    pub fn bytes(&self) -> usize {
-        self.rows.iter().map(|(_, (key, value))| key.len() + value.len()).sum()
-    }
 
     /// Commits the rows of so many batches of chits, each under keys of its own that follow each other.
     fn commit(&mut self, batches: usize) {
