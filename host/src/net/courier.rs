@@ -190,6 +190,8 @@ impl Courier {
         };
         waiting.unsent = false;
         waiting.attempts += 1;
+        // Otherwise nobody has anything to do about it: not the sender, and the row stays.
+        let matters = waiting.row.message.report || !receipts && waiting.row.message.keep == Keep::HandedOver;
         match waiting.row.message.keep {
             _ if receipts => waiting.place = Place::Handed(channel),
             Keep::HandedOver => drop(peer.rows.remove(&mid)),
@@ -203,7 +205,10 @@ impl Courier {
                 }
             }
         }
-        let mut orders = vec![Order::Report { agent: agent.clone(), mid, fate: Fate::HandedOver, receipts }];
+        let mut orders = Vec::new();
+        if matters {
+            orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::HandedOver, receipts });
+        }
         orders.append(&mut self.work(agent, now));
         orders
     }

@@ -256,6 +256,26 @@ fn with_receipts_a_message_stays_until_it_is_received() {
 }
 
 #[test]
+fn where_nobody_has_to_know_that_a_message_was_handed_over_nobody_is_told() {
+    let quiet = |keep| {
+        let row = row(Schedule::Request, keep, false);
+        Arc::new(OutboxRow { message: Outgoing { report: false, ..row.message.clone() }, ..(*row).clone() })
+    };
+    for (keep, receipts, told) in [
+        (Keep::HandedOver, true, vec![]),
+        (Keep::Withdrawn, true, vec![]),
+        (Keep::Withdrawn, false, vec![]),
+        // The ledger takes it out of the store.
+        (Keep::HandedOver, false, vec![HandedOver(1, false)]),
+    ] {
+        let mut desk = Desk::new();
+        desk.opened(3, receipts);
+        assert_eq!(desk.post_as(1, quiet(keep), true), [Send(3, 1)]);
+        assert_eq!(desk.handed(3, 1), told, "{keep:?}, receipts: {receipts}");
+    }
+}
+
+#[test]
 fn a_peer_that_takes_messages_and_closes_is_not_called_more_often_than_the_schedule_says() {
     let mut desk = Desk::new();
     assert_eq!(desk.post(1), [Dial(1)]);
