@@ -16,10 +16,7 @@ pub fn manifest<P: Policy>() -> Manifest {
         // A lift handler has this target whole, and hands over by `rule` what is for a referee; without one
         // the referee opens by itself (PROTOCOL 10.2).
         .target(
-            Target::new("lift", &["commit", "check"])
-                .restricted(&["commit", "check"])
-                .prepared(&["commit"])
-                .yielding(),
+            Target::new("lift", &["commit", "check"]).restricted(&["commit", "check"]).prepared(&["commit"]).yielding(),
         )
         .tables(store::TABLES);
     for_people().into_iter().chain(for_plugins()).fold(manifest, Manifest::command)
@@ -27,16 +24,19 @@ pub fn manifest<P: Policy>() -> Manifest {
 
 fn for_people() -> Vec<CommandSpec> {
     vec![
-        CommandSpec::new("credentials", "This site's own credentials as a referee, or those of another; waits for them")
-            .words(&["referee", "credentials"])
-            .argument(optional(chad("whose; this site's own where none is given")))
-            .wait(Wait {
-                command: "credentials.state".to_owned(),
-                argument: "agent".to_owned(),
-                member: "state".to_owned(),
-                always: vec!["received".to_owned(), "unreachable".to_owned()],
-                failed: vec!["unreachable".to_owned()],
-            }),
+        CommandSpec::new(
+            "credentials",
+            "This site's own credentials as a referee, or those of another; waits for them",
+        )
+        .words(&["referee", "credentials"])
+        .argument(optional(chad("whose; this site's own where none is given")))
+        .wait(Wait {
+            command: "credentials.state".to_owned(),
+            argument: "agent".to_owned(),
+            member: "state".to_owned(),
+            always: vec!["received".to_owned(), "unreachable".to_owned()],
+            failed: vec!["unreachable".to_owned()],
+        }),
         CommandSpec::new("credentials.state", "Whether credentials asked for have come")
             .argument(Argument::positional("agent", ArgumentKind::Text, "the referee's agent")),
         CommandSpec::new("accept", "Accept a referee: lifts may name it from now on")

@@ -30,7 +30,8 @@ impl<P: Policy> Handler for Referee<P> {
 
     fn prepare(&self, event: &Event) -> Vec<Check> {
         let Event::Message(message) = event else { return Vec::new() };
-        let (Ok(object), "lift", "commit") = (message.object(), message.target.as_str(), message.action.as_str()) else {
+        let (Ok(object), "lift", "commit") = (message.object(), message.target.as_str(), message.action.as_str())
+        else {
             return Vec::new();
         };
         match Request::read("commit", &object).subject {

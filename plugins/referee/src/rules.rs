@@ -106,7 +106,9 @@ impl<P: Policy> Case<'_, P> {
             Act::Decline => {
                 context.metric("declined", 1);
                 match &self.request.subject {
-                    Subject::Lift { core, .. } => Ok(self.service(core).err().flatten().and_then(|err| self.pending(Some(err)))),
+                    Subject::Lift { core, .. } => {
+                        Ok(self.service(core).err().flatten().and_then(|err| self.pending(Some(err))))
+                    }
                     _ => Ok(None),
                 }
             }

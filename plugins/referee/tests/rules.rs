@@ -101,9 +101,11 @@ fn f2_after_expiry_everything_that_is_well_formed_is_void() {
     let lifts: Vec<Value> = (0..3).map(|n| lift(&site, n, site.now())).collect();
     site.advance(120_001);
     let forged = signed_by(&lifts[2], &agent("B"));
-    for (lift, action, object) in
-        [(&lifts[0], "commit", commit(&lifts[0])), (&lifts[1], "check", lifts[1].clone()), (&lifts[2], "commit", forged)]
-    {
+    for (lift, action, object) in [
+        (&lifts[0], "commit", commit(&lifts[0])),
+        (&lifts[1], "check", lifts[1].clone()),
+        (&lifts[2], "commit", forged),
+    ] {
         let void = told(&mut site, action, &object);
         assert!(is_ruling(&site, lift, false, &void), "{void}");
     }
@@ -130,7 +132,8 @@ fn f4_a_bad_signature_gets_no_answer_but_a_strike() {
     borrowed["signed"] = other["signed"].clone();
     // The signature of a check, over L alone, is no consent.
     let mut check = commit(&lift);
-    check["signed"] = tallyho_plugin::record::base64v::encode(agent("A").sign(core(&lift).canonical().as_bytes())).into();
+    check["signed"] =
+        tallyho_plugin::record::base64v::encode(agent("A").sign(core(&lift).canonical().as_bytes())).into();
     for object in [signed_by(&lift, &agent("B")), signed_by(&lift, &agent("R")), borrowed, check] {
         assert_eq!(ask(&mut site, "commit", &object).unwrap_err().code, STRIKE);
     }

@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use serde_json::{Value, json};
+use std::sync::OnceLock;
 use tallyho_plugin::Fault;
 use tallyho_plugin::record::signing::AgentKey;
 use tallyho_plugin::record::{Chad, LiftCore, Timestamp, base64v};
@@ -10,8 +11,10 @@ use tallyho_plugin::testkit::{Envelope, Site};
 use tallyho_referee::{Policy, Referee, Standard};
 
 /// `tests/vectors/records.json`.
-pub fn vectors() -> Value {
-    serde_json::from_str(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/records.json"))).unwrap()
+pub fn vectors() -> &'static Value {
+    static VECTORS: OnceLock<Value> = OnceLock::new();
+    let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/records.json"));
+    VECTORS.get_or_init(|| serde_json::from_str(text).unwrap())
 }
 
 /// The key of an agent of the vectors: `A`, `B` or `R`.
@@ -97,9 +100,7 @@ pub fn is_ruling(site: &Site, lift: &Value, valid: bool, answer: &Value) -> bool
     let core = core(lift);
     let check = core.ruling_check(valid, answer["signed"].as_str().unwrap_or_default()).unwrap();
     let expected = json!({ "lift": lift["lift"], "hash": core.hash(), "valid": valid, "signed": answer["signed"] });
-    core.referee().agent == site.agent()
-        && *answer == expected
-        && tallyho_plugin::record::signing::verify(&check)
+    core.referee().agent == site.agent() && *answer == expected && tallyho_plugin::record::signing::verify(&check)
 }
 
 /// A site with the same key and the same store whose clock shows another time.
