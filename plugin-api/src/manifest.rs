@@ -50,6 +50,10 @@ pub struct Target {
     /// Actions for which `Handler::prepare` names signature checks; it is not asked for others.
     #[serde(default)]
     pub prepared: Vec<String>,
+    /// Gives way where another plugin claims the target too: that one then has it whole, and hands over
+    /// what is for this one (`Context::invoke`).
+    #[serde(default)]
+    pub yields: bool,
 }
 
 /// The member of a message that names its relation.
@@ -215,6 +219,7 @@ impl Target {
             unrelated: Vec::new(),
             restricted: Vec::new(),
             prepared: Vec::new(),
+            yields: false,
         }
     }
 
@@ -250,6 +255,13 @@ impl Target {
     #[must_use]
     pub fn restricted(mut self, actions: &[&str]) -> Self {
         self.restricted.extend(actions.iter().map(ToString::to_string));
+        self
+    }
+
+    /// The same, giving way to another plugin that claims the target too.
+    #[must_use]
+    pub fn yielding(mut self) -> Self {
+        self.yields = true;
         self
     }
 }

@@ -95,6 +95,10 @@ pub enum Schedule {
     Until(Timestamp),
     /// Sent if a channel is open or can be opened at the first try; otherwise forgotten.
     Once,
+    /// The answer to the message at hand: sent once, by the channel that brought it; forgotten where
+    /// that has gone. Nobody is called for it. So whoever came by a restricted channel is answered
+    /// thus: its address is unproven, and may be somebody else's.
+    Answer,
 }
 
 /// Until when a message is kept for a peer that gives no receipts.

@@ -4,6 +4,7 @@ pub mod batches;
 pub mod deal;
 pub mod flows;
 pub mod peer;
+pub mod pipe;
 pub mod plugins;
 pub mod services;
 pub mod sim;

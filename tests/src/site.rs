@@ -1,5 +1,6 @@
 //! A site as its people have it: the real program in a home of its own, driven by its command line.
 
+use crate::pipe::Pipe;
 use crate::plugins::{build_library, build_program};
 use rustix::process::Pid;
 use serde_json::{Value, json};
@@ -41,6 +42,14 @@ impl Door {
     pub fn call(&self, plugin: &str, command: &str, argument: &Value) -> Result<Value, Fault> {
         Client::connect(&self.socket)?.patience(PATIENCE).call(plugin, command, argument)
     }
+
+    /// A connection for many commands at once.
+    ///
+    /// # Errors
+    /// The system's, where the site does not run.
+    pub fn pipe(&self) -> std::io::Result<Pipe> {
+        Pipe::connect(&self.socket)
+    }
 }
 
 /// Waits for something to be so.
@@ -67,18 +76,14 @@ pub struct Answer {
     pub errors: String,
 }
 
-/// The program under test, built with this test's profile, the tally handler beside it.
+/// The program under test, built with this test's profile, the standard handlers beside it.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         build_library("tallyho-tally");
+        build_library("tallyho-chit");
         build_program("tallyho")
     })
-}
-
-/// What a site runs unless told otherwise: the tally handler, and one in the place of the chit handler.
-fn usual_plugins() -> Vec<String> {
-    vec!["tally".to_owned(), build_library("tallyho-fixture-acknowledging").display().to_string()]
 }
 
 impl Site {
@@ -109,7 +114,7 @@ impl Site {
     /// When it cannot be made.
     pub fn empty() -> Self {
         let home = tempfile::tempdir().expect("a temporary folder can be made");
-        Site { home, child: None, port: 0, environment: Vec::new(), plugins: usual_plugins() }
+        Site { home, child: None, port: 0, environment: Vec::new(), plugins: Vec::new() }
     }
 
     /// Adds a user with an Ed25519 key.
@@ -355,7 +360,8 @@ mod tests {
     #[test]
     fn a_port_chosen_by_one_test_process_is_not_chosen_by_another() {
         let port = free_port();
-        let file = File::open(std::env::temp_dir().join("tallyho-test-ports").join(port.to_string())).unwrap();
+        let file = File::open(std::env::temp_dir().join("tallyho-test-ports").join(port.to_string()))
+            .expect("the file is there");
         assert!(file.try_lock().is_err(), "the port's file is locked by this process");
         assert_ne!(free_port(), port);
     }

@@ -233,7 +233,7 @@ impl Core {
         }
         let Batch { mut released, measures, changed, .. } = batch;
         if !changed {
-            // Commands that only look cost no commit.
+            // Commands that only look cost no commit, nor does what is known already.
             measures.into_iter().for_each(|(serving, name, add)| serving.measure(&name, add));
             return Ok(Done { outcomes, released });
         }
@@ -242,10 +242,9 @@ impl Core {
         released.posts.retain(|post| !withdrawn.contains(&(&post.agent, post.mid)));
         released.receipts = windows.write(&mut *transaction)?;
         journal.mark(&mut *transaction)?;
-        for notice in &released.notices {
-            let bytes = serde_json::to_vec(notice).map_err(|error| StoreError::Engine(error.to_string()))?;
-            journal::ring(&mut *transaction, "host.notices", NOTICE_SLOTS, &bytes)?;
-        }
+        let notices: Result<Vec<_>, _> = released.notices.iter().map(serde_json::to_vec).collect();
+        let notices = notices.map_err(|error| StoreError::Engine(error.to_string()))?;
+        journal::ring(&mut *transaction, "host.notices", NOTICE_SLOTS, &notices)?;
         let (due, next) = timers::due(&mut *transaction, *latest)?;
         *next_timer = due.first().map(|timer| timer.due).or(next);
         crash_point("before-commit");

@@ -6,9 +6,10 @@ use crate::site::config::Compat;
 use crate::site::relations::RelationChange;
 use crate::wire::ext::Receipt;
 use serde_json::Value;
+use std::ops::Deref;
 use std::sync::Arc;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
-use tallyho_plugin::{Fate, Fault, Life, Message};
+use tallyho_plugin::{Event, Fate, Fault, Life, Message};
 
 /// Something that happens.
 // Nearly all inputs are messages, the largest: boxing them would only cost allocations.
@@ -91,11 +92,40 @@ pub enum Input {
 #[derive(Debug, Clone)]
 pub struct Inbound {
     /// What the handler will see; its `ticket` is filled in by the ledger.
-    pub message: Message,
+    pub message: MessageEvent,
     /// The envelope's `ticket` member, unchecked.
     pub ticket: Option<Value>,
     /// The message's id, where receipts are in force.
     pub mid: Option<u64>,
+}
+
+/// A message as the event that its handler is given. Shared, because its checks are made on other
+/// threads meanwhile; a copy of a message costs a dozen allocations.
+#[derive(Debug, Clone)]
+pub struct MessageEvent(Arc<Event>);
+
+impl MessageEvent {
+    /// The event.
+    pub fn event(&self) -> &Arc<Event> {
+        &self.0
+    }
+}
+
+impl From<Message> for MessageEvent {
+    fn from(message: Message) -> Self {
+        MessageEvent(Arc::new(Event::Message(message)))
+    }
+}
+
+impl Deref for MessageEvent {
+    type Target = Message;
+
+    fn deref(&self) -> &Message {
+        match &*self.0 {
+            Event::Message(message) => message,
+            _ => unreachable!("it is made from a message alone"),
+        }
+    }
 }
 
 /// What came of one input.

@@ -334,7 +334,7 @@ pub fn inbound(name: &str, mid: Option<u64>, script: &[Do]) -> Inbound {
         attempt: None,
         body: to_cbor(&json!({ "name": name, "do": script })).unwrap(),
     };
-    Inbound { message, ticket: None, mid }
+    Inbound { message: message.into(), ticket: None, mid }
 }
 
 pub fn is_fault(outcome: &Outcome, kind: tallyho_plugin::FaultKind) -> bool {
@@ -342,6 +342,6 @@ pub fn is_fault(outcome: &Outcome, kind: tallyho_plugin::FaultKind) -> bool {
 }
 
 /// An event, for handlers that are asked apart from any core.
-pub fn event(name: &str) -> Event {
-    Event::Message(inbound(name, None, &[]).message)
+pub fn event(name: &str) -> Arc<Event> {
+    Arc::clone(inbound(name, None, &[]).message.event())
 }

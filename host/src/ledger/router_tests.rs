@@ -28,7 +28,7 @@ fn ended(change: &RelationChange) -> RelationChange {
 }
 
 fn about(subject: Option<&str>, action: &str) -> Message {
-    let mut message = inbound("m", None, &[]).message;
+    let mut message = Message::clone(&inbound("m", None, &[]).message);
     (message.target, message.action) = ("r0.about".to_owned(), action.to_owned());
     message.body = tallyho_plugin::context::to_cbor(&json!({ "about": subject })).unwrap();
     message
@@ -93,7 +93,7 @@ fn a_relation_that_has_run_out_joins_nobody() {
 
 #[test]
 fn strangers_are_served_what_is_public_and_nothing_else() {
-    let mut message = inbound("m", None, &[]).message;
+    let mut message = Message::clone(&inbound("m", None, &[]).message);
     message.restricted = true;
     assert_eq!(routed(&message), Err(Dropped::NotPublic));
     message.action = "public".to_owned();

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+use tallyho_plugin::Fault;
 use tallyho_plugin::record::Timestamp;
-use tallyho_plugin::{Event, Fault};
 
 /// Where released effects go.
 pub trait Outside: Send + Sync {
@@ -94,15 +94,27 @@ impl Ledger {
     /// # Errors
     /// The command's fault.
     pub fn call(&self, plugin: &str, name: &str, argument: Vec<u8>) -> Result<Vec<u8>, Fault> {
+        self.begin(plugin, name, argument)()
+    }
+
+    /// Hands in a command, waiting for room; what is returned waits for its answer. Both block the thread.
+    pub fn begin(
+        &self,
+        plugin: &str,
+        name: &str,
+        argument: Vec<u8>,
+    ) -> impl FnOnce() -> Result<Vec<u8>, Fault> + Send + use<> {
         let (tell, answer) = mpsc::sync_channel(1);
         let input = Input::Command { plugin: plugin.to_owned(), name: name.to_owned(), argument };
         let tell: Tell = Box::new(move |outcome| drop(tell.send(outcome)));
-        let stopping = |_| Fault::host("the site is stopping");
-        self.queue.push(Item::Input(input, None, Some(tell))).map_err(stopping)?;
-        match answer.recv() {
-            Ok(Outcome::Done(answer)) => Ok(answer),
-            Ok(Outcome::Fault(fault)) => Err(fault),
-            Err(_) => Err(Fault::host("the site stopped before the command was done")),
+        let pushed = self.queue.push(Item::Input(input, None, Some(tell)));
+        move || {
+            pushed.map_err(|_| Fault::host("the site is stopping"))?;
+            match answer.recv() {
+                Ok(Outcome::Done(answer)) => Ok(answer),
+                Ok(Outcome::Fault(fault)) => Err(fault),
+                Err(_) => Err(Fault::host("the site stopped before the command was done")),
+            }
         }
     }
 
@@ -136,7 +148,7 @@ impl Ledger {
         let table = self.table.load();
         let (serving, target) = table.claiming(&inbound.message.target)?;
         let named = target.prepared.contains(&inbound.message.action);
-        named.then(|| self.workers.check(Arc::clone(&serving.plugin), Event::Message(inbound.message.clone())))
+        named.then(|| self.workers.check(Arc::clone(&serving.plugin), Arc::clone(inbound.message.event())))
     }
 }
 

@@ -46,7 +46,7 @@ impl Drop for Promise {
 
 struct Job {
     plugin: Arc<dyn Plugin>,
-    event: Event,
+    event: Arc<Event>,
     promise: Promise,
 }
 
@@ -71,7 +71,7 @@ impl Workers {
     }
 
     /// Has the checks of an event made; waits where too many are waiting already.
-    pub fn check(&self, plugin: Arc<dyn Plugin>, event: Event) -> Slot {
+    pub fn check(&self, plugin: Arc<dyn Plugin>, event: Arc<Event>) -> Slot {
         let slot = Slot::default();
         // Where no worker is left the promise comes back, is dropped, and `verify` makes the checks itself.
         drop(self.jobs.send(Job { plugin, event, promise: Promise(slot.clone()) }));

@@ -89,9 +89,11 @@ impl Net {
         let message = Message { target, action, to, from, tally, ticket: None, restricted, attempt, body };
         let table = self.ledger().table();
         match route(&table, self.relations(), &message, self.now()) {
-            Ok(_) => Ok(Inbound { message, ticket, mid }),
+            Ok(_) => Ok(Inbound { message: message.into(), ticket, mid }),
             // A message that is still on its way to the ledger may make it fit.
-            Err(dropped) if dropped.may_pass() && !message.restricted => Ok(Inbound { message, ticket, mid }),
+            Err(dropped) if dropped.may_pass() && !message.restricted => {
+                Ok(Inbound { message: message.into(), ticket, mid })
+            }
             Err(dropped) => Err(format!("{}/{}: {dropped}", message.target, message.action)),
         }
     }

@@ -277,3 +277,74 @@ fn a_handler_that_answers_differently_the_second_time_is_found_out() {
     let event = Event::Command(Command { name: "next".to_owned(), caller: None, body: vec![0xf6] });
     let _ = site.run("forgetful", &event);
 }
+
+/// Answers whoever asks, strangers too, and gives way.
+struct Porter;
+
+impl Handler for Porter {
+    fn manifest() -> Manifest {
+        let door = Target::new("door", &["knock", "enter"]).restricted(&["knock"]).yielding();
+        Manifest::new("porter", "0.1.0").target(door)
+    }
+
+    fn create() -> Result<Self, Fault> {
+        Ok(Porter)
+    }
+
+    fn message(&self, message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
+        context.send(&message.reply("seen", &json!({ "restricted": message.restricted }))?)
+    }
+}
+
+/// Claims the same target, and does not give way.
+struct Master;
+
+impl Handler for Master {
+    fn manifest() -> Manifest {
+        Manifest::new("master", "0.1.0").target(Target::new("door", &["knock"]).restricted(&["knock"]))
+    }
+
+    fn create() -> Result<Self, Fault> {
+        Ok(Master)
+    }
+
+    fn message(&self, _: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
+        context.notice("alice", &json!("knock"))
+    }
+}
+
+#[test]
+fn a_stranger_reaches_what_is_served_to_strangers_and_is_answered_on_its_own_channel_alone() {
+    let mut site = Site::new(3).with::<Porter>();
+    let knock = |verb| Envelope::new(&stranger(), &Site::new(3).address(), verb, &json!({}));
+    site.deliver(&knock("door/knock")).unwrap();
+    let [answer] = site.sent() else { panic!("one answer") };
+    assert_eq!(answer.object(), json!({ "restricted": true }));
+    assert_eq!(answer.message.schedule, crate::services::Schedule::Answer);
+    assert_eq!(site.deliver(&knock("door/enter")).unwrap_err().code, DROPPED);
+}
+
+#[test]
+fn a_claim_that_yields_gives_way_in_whatever_order_plugins_are_loaded() {
+    for mut site in [Site::new(3).with::<Porter>().with::<Master>(), Site::new(3).with::<Master>().with::<Porter>()] {
+        let knock = Envelope::new(&stranger(), &site.address(), "door/knock", &json!({}));
+        site.deliver(&knock).unwrap();
+        assert_eq!((site.sent().len(), site.take_notices().len()), (0, 1));
+    }
+}
+
+#[test]
+#[should_panic(expected = "target door is claimed by porter already")]
+fn two_claims_that_both_yield_clash() {
+    /// The same under another name.
+    struct Second;
+    impl Handler for Second {
+        fn manifest() -> Manifest {
+            Manifest { name: "second".to_owned(), ..Porter::manifest() }
+        }
+        fn create() -> Result<Self, Fault> {
+            Ok(Second)
+        }
+    }
+    let _ = Site::new(3).with::<Porter>().with::<Second>();
+}

@@ -62,8 +62,8 @@ mod tests {
             status,
             request: None,
             index: None,
-            loose: None,
             since: Timestamp(0),
+            loose: None,
             stalled: None,
         }
     }

@@ -4,7 +4,7 @@ use super::batch::Batch;
 use super::deliveries::{HOST, again_key};
 use crate::ledger::buffer::Buffer;
 use crate::ledger::inbound::Verdict;
-use crate::ledger::input::{Inbound, Outcome};
+use crate::ledger::input::{Inbound, MessageEvent, Outcome};
 use crate::ledger::journal;
 use crate::ledger::limits::{QUARANTINE_SLOTS, TIMER_RETRY_MS};
 use crate::ledger::outbox;
@@ -40,14 +40,14 @@ impl Batch<'_> {
     /// Takes a message to the plugin it is for, if its sender may send it (PROTOCOL 3.1).
     fn routed(
         &mut self,
-        message: &Message,
+        message: &MessageEvent,
         ticket: Option<&serde_json::Value>,
         checked: &Checked,
     ) -> Result<Outcome, StoreError> {
         match router::route_within(self.table, self.relations, &self.released.relations, message, self.now) {
             Ok(plugin) => self.message(&plugin, message, ticket, checked),
             Err(dropped) => {
-                let Message { target, action, from, .. } = message;
+                let Message { target, action, from, .. } = &**message;
                 log::debug!("{target}/{action} from agent {} is dropped: {dropped}", from.agent.0);
                 Ok(Outcome::Fault(Fault::refused(dropped.to_string())))
             }
@@ -58,13 +58,12 @@ impl Batch<'_> {
     fn message(
         &mut self,
         plugin: &str,
-        message: &Message,
+        message: &MessageEvent,
         ticket: Option<&serde_json::Value>,
         checked: &Checked,
     ) -> Result<Outcome, StoreError> {
         let Some(ticket) = ticket else {
-            let event = Event::Message(message.clone());
-            let outcome = self.event(plugin, &event, checked, |_| Ok(None))?;
+            let outcome = self.event(plugin, message.event(), checked, |_| Ok(None))?;
             self.set_aside(plugin, message, &outcome)?;
             return Ok(outcome);
         };
@@ -86,7 +85,7 @@ impl Batch<'_> {
         if valid.plugin() != plugin {
             return refused("the token is another plugin's".to_owned());
         }
-        let event = Event::Message(Message { ticket: Some(valid.presented()), ..message.clone() });
+        let event = Event::Message(Message { ticket: Some(valid.presented()), ..Message::clone(message) });
         let outcome = self.event(plugin, &event, checked, |buffer| match valid.consume(buffer, now) {
             Ok(()) => Ok(None),
             // Not another process, since this is one transaction: the handler itself has changed it.
@@ -112,7 +111,7 @@ impl Batch<'_> {
         let mut bytes = Vec::new();
         ciborium::into_writer(&(self.now, plugin, message, body, fault.to_string()), &mut bytes)
             .map_err(|error| StoreError::Engine(error.to_string()))?;
-        journal::ring(&mut *self.transaction, "host.quarantine", QUARANTINE_SLOTS, &bytes).map(drop)
+        journal::ring(&mut *self.transaction, "host.quarantine", QUARANTINE_SLOTS, &[bytes])
     }
 
     /// A message of this site to itself: reported as handed over, handled, and taken out of the outbox,
@@ -139,7 +138,7 @@ impl Batch<'_> {
             attempt: None,
             body: sent.object.clone(),
         };
-        let outcome = self.routed(&message, sent.ticket.as_ref(), &Checked::new())?;
+        let outcome = self.routed(&message.into(), sent.ticket.as_ref(), &Checked::new())?;
         if matches!(&outcome, Outcome::Fault(fault) if fault.kind == FaultKind::Host) {
             let later = self.now.plus(TIMER_RETRY_MS);
             self.buffered(|buffer| Ok(timers::set(buffer, HOST, &again_key(mid), later)?))?;

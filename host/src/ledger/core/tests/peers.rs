@@ -6,6 +6,7 @@ use crate::ledger::robot::*;
 use crate::wire::ext::Receipt;
 use serde_json::json;
 use tallyho_plugin::FaultKind;
+use tallyho_plugin::Message;
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::services::Relation;
 
@@ -81,7 +82,7 @@ fn a_message_that_goes_nowhere_is_acknowledged() {
     let mut bench = Bench::new();
     assert_eq!(receipt(&mut bench, vec![Input::Dropped { agent: agent('b'), mid: 4 }]).upto, 4);
     let mut stray = inbound("m", Some(6), &[]);
-    stray.message.target = "nobody".to_owned();
+    stray.message = Message { target: "nobody".to_owned(), ..Message::clone(&stray.message) }.into();
     assert_eq!(receipt(&mut bench, vec![Input::Peer(stray)]).upto, 6);
     assert!(bench.heard("r0").is_empty());
 }
@@ -89,9 +90,9 @@ fn a_message_that_goes_nowhere_is_acknowledged() {
 /// A message about `subject`, which needs a relation.
 fn about(subject: &str, action: &str, mid: u64, script: &[Do]) -> Input {
     let mut inbound = inbound("m", Some(mid), script);
-    (inbound.message.target, inbound.message.action) = ("r0.about".to_owned(), action.to_owned());
-    inbound.message.body =
-        to_cbor(&json!({ "name": format!("{action}-{mid}"), "about": subject, "do": script })).unwrap();
+    let body = to_cbor(&json!({ "name": format!("{action}-{mid}"), "about": subject, "do": script })).unwrap();
+    let (target, action) = ("r0.about".to_owned(), action.to_owned());
+    inbound.message = Message { target, action, body, ..Message::clone(&inbound.message) }.into();
     Input::Peer(inbound)
 }
 

@@ -6,6 +6,7 @@ use crate::site::endpoint::Endpoint;
 use crate::site::users::{Custody, User};
 use serde_json::json;
 use tallyho_plugin::FaultKind;
+use tallyho_plugin::Message;
 use tallyho_plugin::record::keys::PublicKey;
 
 fn issue(bench: &mut Bench) -> String {
@@ -32,9 +33,11 @@ fn present(token: &str, cuid: &str) -> Input {
     };
     let cert = user.certificate(&agent('b'), &Endpoint::parse("b.example:1").unwrap(), NOW).unwrap().into_value();
     let mut inbound = inbound("m", None, &[]);
-    (inbound.message.target, inbound.message.action) = ("tally".into(), "ticket".into());
-    inbound.message.from.cuid = Some(cuid.to_owned());
-    inbound.message.body = Vec::new();
+    let mut message = Message::clone(&inbound.message);
+    (message.target, message.action) = ("tally".into(), "ticket".into());
+    message.from.cuid = Some(cuid.to_owned());
+    message.body = Vec::new();
+    inbound.message = message.into();
     inbound.ticket = Some(json!({ "token": token, "cert": cert }));
     Input::Peer(inbound)
 }
