@@ -57,8 +57,9 @@ pub const REFEREES: usize = 1_000;
 /// Bytes of credentials in canonical form at most: name, contacts and an invitation have some hundreds.
 pub const CREDENTIALS_BYTES: usize = 8_192;
 
-/// How long a question for credentials is tried: somebody waits for the answer.
-pub const ASK_FOR: i64 = 30_000;
+/// How long a question for credentials is tried: shorter than the 30 s that a person waits by default, so
+/// that the reason is there before the patience ends.
+pub const ASK_FOR: i64 = 20_000;
 
 /// Rulings that one `referee list` shows where nothing is said: a screenful or two.
 pub const LISTED: u32 = 50;
