@@ -142,8 +142,10 @@ impl People {
         let account = self.account(world, deal, end);
         let entries = account.map(|account| account.entries).unwrap_or_default();
         let side = Deal::side(end);
+        // Somebody whose site has forgotten it may pay the same invoice once more.
+        let again = |uuid: &String| matches!(act, Act::Accept(accepted) if accepted == uuid);
         let made = |(uuid, entry): &(&String, &Entry)| {
-            entry.by == side && entry.status == Status::Good && !self.pledges.contains_key(*uuid)
+            entry.by == side && entry.status == Status::Good && (again(uuid) || !self.pledges.contains_key(*uuid))
         };
         let made: Vec<(&String, &Entry)> = entries.iter().filter(made).collect();
         let word = |uuid: &str| entries.get(uuid).map(|entry| entry.code(side)).unwrap_or_default();
@@ -166,7 +168,8 @@ impl People {
         for (uuid, entry) in made {
             fits(act, uuid, entry);
             let pledge = Pledge { deal, core: entry.core.clone(), must: true };
-            self.pledges.insert(uuid.clone(), pledge);
+            let before = self.pledges.insert(uuid.clone(), pledge);
+            assert!(before.is_none_or(|before| before.core == entry.core), "{uuid} was signed with two contents");
         }
         Ok(answer)
     }
