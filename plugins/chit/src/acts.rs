@@ -3,7 +3,6 @@
 use crate::desk::Desk;
 use crate::entry::Entry;
 use crate::errors::{Refusal, refused};
-use crate::party::Told;
 use crate::rules::{self, Input};
 use crate::state::State;
 use crate::table::{Happening, rows};
@@ -53,9 +52,6 @@ struct OnTally {
     user: Option<String>,
     #[serde(default)]
     signature: Option<String>,
-    /// What the tally handler says of the half, where it is the one that calls.
-    #[serde(default)]
-    half: Option<Told>,
 }
 
 /// `pay {tally, units, memo?, ref?, user?}` (C11).
@@ -169,18 +165,15 @@ pub fn mend(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault
     Ok(answer)
 }
 
-/// `close {tally, user, signature?, half?}`, for `tally close`: a `set` chit that closes (PROTOCOL 4.5, T34). The
+/// `close {tally, user, signature?}`, for `tally close`: a `set` chit that closes (PROTOCOL 4.5, T34). The
 /// tally handler reads in the answer what it would otherwise be told: it waits for it.
 ///
 /// # Errors
 /// As for [`set`].
 pub fn close(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
-    let OnTally { tally, user, signature, half } = command.arguments()?;
-    let quiet = command.caller.as_deref() == Some("tally");
-    let (holder, tally) = resolve::half(context, &tally, user.as_deref())?;
-    let desk = Desk::open_as_told(context, &holder, &tally, half.filter(|_| quiet))?;
-    let mut desk = desk.ok_or(Refusal::NotOpen(tally))?;
-    desk.quiet = quiet;
+    let OnTally { tally, user, signature } = command.arguments()?;
+    let mut desk = resolve::desk(context, &tally, user.as_deref())?;
+    desk.quiet = command.caller.as_deref() == Some("tally");
     let entry;
     let chit = match &signature {
         None => {

@@ -2,7 +2,7 @@
 
 use crate::entry::{Entry, Link};
 use crate::half::{Half, Phase};
-use crate::party::{Party, Told};
+use crate::party::Party;
 use crate::store::{CHITS, HALVES, LINKS, PARTIES, key, numbered};
 use crate::{chain, closing};
 use tallyho_plugin::record::Side;
@@ -35,20 +35,6 @@ impl<'a, 'c> Desk<'a, 'c> {
     /// # Errors
     /// The host's faults.
     pub fn open(context: &'a mut Context<'c>, holder: &str, tally: &str) -> Result<Option<Self>, Fault> {
-        Desk::open_as_told(context, holder, tally, None)
-    }
-
-    /// As [`open`](Desk::open), for an event in which the tally handler is at work and cannot be asked: it has
-    /// `told` of the half itself.
-    ///
-    /// # Errors
-    /// The host's faults.
-    pub fn open_as_told(
-        context: &'a mut Context<'c>,
-        holder: &str,
-        tally: &str,
-        told: Option<Told>,
-    ) -> Result<Option<Self>, Fault> {
         let key = key(&[tally, holder]);
         let found: Option<Half> = context.get(HALVES, &key)?;
         if let Some(half) = found.clone().filter(|half| half.conf.is_some()) {
@@ -57,11 +43,7 @@ impl<'a, 'c> Desk<'a, 'c> {
             let from = half.phase;
             return Ok(Some(Desk { context, party, half, key, quiet: false, from, found }));
         }
-        let party = match told {
-            Some(told) => Party::told(holder, tally, told)?,
-            None => Party::ask(context, holder, tally)?,
-        };
-        let Some((party, told)) = party else { return Ok(None) };
+        let Some((party, told)) = Party::ask(context, holder, tally)? else { return Ok(None) };
         let half = match found.clone() {
             Some(half) => Half { conf: told.conf, ..half },
             None => Half { phase: phase(&told.state), ..Half::new(&party.hash, told.conf) },

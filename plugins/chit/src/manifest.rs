@@ -94,12 +94,6 @@ fn services() -> Vec<CommandSpec> {
             .argument(Argument::positional("tally", ArgumentKind::Text, "the tally"))
             .argument(user())
             .argument(signature())
-            .argument(option(
-                "half",
-                ArgumentKind::Json,
-                "what the tally handler says of the half, as its own `get` does",
-                "{}",
-            ))
             .invocable(),
         CommandSpec::new("capacity", "What lifts may move over a tally, in both directions")
             .argument(Argument::positional("tally", ArgumentKind::Text, "the tally"))

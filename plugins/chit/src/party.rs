@@ -53,14 +53,7 @@ impl Party {
     /// The host's faults.
     pub fn ask(context: &mut Context<'_>, holder: &str, tally: &str) -> Result<Option<(Party, Told)>, Fault> {
         let told: Option<Told> = context.invoke("tally", "get", &json!({ "uuid": tally, "user": holder }))?;
-        told.map_or(Ok(None), |told| Party::told(holder, tally, told))
-    }
-
-    /// What the tally handler has told of a half; `None` where it takes no chits.
-    ///
-    /// # Errors
-    /// `Failed` where the half's own certificate cannot be read.
-    pub fn told(holder: &str, tally: &str, told: Told) -> Result<Option<(Party, Told)>, Fault> {
+        let Some(told) = told else { return Ok(None) };
         let (Some(hash), Some(partner)) = (told.hash.clone(), told.partner.clone()) else { return Ok(None) };
         if !TAKES_CHITS.contains(&told.state.as_str()) {
             return Ok(None);

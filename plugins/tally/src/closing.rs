@@ -47,14 +47,12 @@ pub fn close(command: &Command, context: &mut Context<'_>) -> Result<Value, Faul
     if half.state() != State::Open {
         return Err(not_closable(&half).into());
     }
-    let mut order = without_nulls(json!({ "tally": half.uuid, "user": half.holder, "signature": signature }));
-    // What the other handler cannot ask for: a plugin at work is not called back.
-    order["half"] = view::whole(&half)?;
+    let order = without_nulls(json!({ "tally": half.uuid, "user": half.holder, "signature": signature }));
     let made: Made = context.invoke("chit", "close", &order).map_err(|fault| match fault.code.as_str() {
         NOT_SERVED => Refusal::NoSettings(half.uuid.clone()).into(),
         _ => fault,
     })?;
-    // For the same reason the answer stands for what would be told by `chain`.
+    // A plugin at work is not called back, so the answer stands for what would be told by `chain`.
     let told = [(made.closing, Happening::CloseLinked), (made.settled, Happening::Settled)];
     for (_, on) in told.into_iter().filter(|(so, _)| *so) {
         let outcome = step(context, half, on)?;

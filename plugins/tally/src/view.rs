@@ -93,15 +93,8 @@ pub fn get(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault>
             _ => Some(resolve::half(context, &uuid, None)?),
         },
     };
-    found.as_ref().map_or(Ok(Value::Null), whole)
-}
-
-/// Everything about one half, for other plugins.
-///
-/// # Errors
-/// `Failed` where it cannot be written down.
-pub fn whole(half: &Half) -> Result<Value, Fault> {
-    let mut shown = serde_json::to_value(half).map_err(|error| Fault::failed(error.to_string()))?;
+    let Some(half) = found else { return Ok(Value::Null) };
+    let mut shown = serde_json::to_value(&half).map_err(|error| Fault::failed(error.to_string()))?;
     shown["state"] = half.state().code().into();
     shown["partner"] = serde_json::to_value(half.partner()).unwrap_or_default();
     Ok(shown)
