@@ -28,12 +28,19 @@ impl Play {
     /// The site at this place, with a confirmed tally and no chits.
     pub fn new(place: usize) -> (Self, Paper) {
         let mut play = Play { net: pair_of::<Chain>(1), place };
-        let half = play.net.sites[place].call("tally", "get", json!({ "user": USERS[place], "uuid": TALLY })).unwrap();
         // What follows a start.
         play.wait(2);
         play.sent();
         play.told();
-        (play, Paper { hashes: vec![half["hash"].as_str().unwrap().to_owned()], chits: Vec::new() })
+        let paper = play.blank();
+        (play, paper)
+    }
+
+    /// A chain without chits, on the tally as it is.
+    pub fn blank(&mut self) -> Paper {
+        let about = json!({ "user": USERS[self.place], "uuid": TALLY });
+        let half = self.net.sites[self.place].call("tally", "get", about).unwrap();
+        Paper { hashes: vec![half["hash"].as_str().unwrap().to_owned()], chits: Vec::new() }
     }
 
     /// A chit signed by the partner, known to nobody.
