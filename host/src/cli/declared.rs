@@ -14,11 +14,12 @@ use super::value;
 const RESERVED: [&str; 6] = ["home", "json", "help", "version", "wait", "timeout"];
 
 /// What is behind the first word of several commands.
-const GROUPS: [(&str, &str); 10] = [
+const GROUPS: [(&str, &str); 11] = [
     ("user", "Local accounts"),
     ("ticket", "Invite a partner, or accept an invitation"),
     ("tally", "Agreements with partners, from draft to close"),
     ("chit", "Pay, ask and settle on a tally"),
+    ("invoice", "Ask to be paid by a link, and pay what another asks for"),
     ("route", "Ways to pay people without a tally between you"),
     ("lift", "Payments over several tallies, and clearing circles"),
     ("referee", "Who judges whether a lift came in time"),
