@@ -266,12 +266,20 @@ impl<'a> Context<'a> {
 /// The check of a user's signature, for `Handler::prepare` and `Context::verify_user` alike; `None`
 /// where the key is no object (nor a text holding one, PROTOCOL 1.4).
 pub fn user_check(public: &Value, text: &[u8], signature: &str) -> Option<Check> {
-    let jwk = match public {
-        Value::Object(_) => public.clone(),
-        Value::String(text) => serde_json::from_str(text).ok().filter(Value::is_object)?,
-        _ => return None,
-    };
-    Some(Check { key: CheckKey::User(jwk.to_string()), text: text.to_vec(), signature: signature.to_owned() })
+    let key = CheckKey::User(jwk_text(public)?);
+    Some(Check { key, text: text.to_vec(), signature: signature.to_owned() })
+}
+
+/// A certificate's `public` as text, which is how checks name keys; `None` where it is no object (nor
+/// a text holding one, PROTOCOL 1.4).
+pub fn jwk_text(public: &Value) -> Option<String> {
+    match public {
+        Value::Object(_) => Some(public.to_string()),
+        Value::String(text) => {
+            serde_json::from_str::<Value>(text).ok().filter(Value::is_object).map(|jwk| jwk.to_string())
+        }
+        _ => None,
+    }
 }
 
 /// A value as CBOR.

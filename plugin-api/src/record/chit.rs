@@ -3,9 +3,9 @@
 use super::limits::{MAX_CHIT, MAX_CHIT_CORE, MAX_INTEGER};
 use super::shape::Members;
 use super::verified::Verified;
-use super::{CanonError, LiftCore, Pledge, RecordError, Side, TallyRecord, Timestamp, canonical, hash_text};
-use crate::context::user_check;
-use crate::services::Check;
+use super::{AgentId, CanonError, LiftCore, Pledge, RecordError, Side, TallyRecord, Timestamp, canonical, hash_text};
+use crate::context::jwk_text;
+use crate::services::{Check, CheckKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -217,16 +217,31 @@ impl ChitRecord {
     /// # Errors
     /// [`RecordError`] naming what is missing or does not match.
     pub fn checks(&self, tally: &TallyRecord) -> Result<Vec<Check>, RecordError> {
-        if self.tally() != tally.uuid() {
+        let key = match self.kind {
+            ChitType::Tran | ChitType::Set => jwk_text(&tally.cert(self.by)["public"])
+                .ok_or_else(|| mismatch("sign", "the certificate, which holds no key", "5.3"))?,
+            ChitType::Lift => String::new(),
+        };
+        self.checks_on(tally.uuid(), &key, &tally.chad(self.by)?.agent)
+    }
+
+    /// The same for whoever does not have the tally's record at hand: its uuid, and the user's key (a
+    /// JWK as text) and the agent that it names on the `by` side.
+    ///
+    /// # Errors
+    /// As for [`ChitRecord::checks`].
+    pub fn checks_on(&self, tally: &str, key: &str, agent: &AgentId) -> Result<Vec<Check>, RecordError> {
+        if self.tally() != tally {
             return Err(mismatch("tally", "the tally it came over", "5.1"));
         }
         let sign = self.sign().ok_or_else(|| mismatch("sign", "any signature: it has none", "5.3"))?;
         match self.kind {
-            ChitType::Tran | ChitType::Set => {
-                let check = user_check(&tally.cert(self.by)["public"], self.core.as_bytes(), sign);
-                Ok(vec![check.ok_or_else(|| mismatch("sign", "the certificate, which holds no key", "5.3"))?])
-            }
-            ChitType::Lift => self.lift_checks(tally, sign),
+            ChitType::Tran | ChitType::Set => Ok(vec![Check {
+                key: CheckKey::User(key.to_owned()),
+                text: self.core.as_bytes().to_vec(),
+                signature: sign.to_owned(),
+            }]),
+            ChitType::Lift => self.lift_checks(agent, sign),
         }
     }
 
@@ -260,7 +275,7 @@ impl ChitRecord {
     }
 
     /// PROTOCOL 9.6, the checks on a lift chit received.
-    fn lift_checks(&self, tally: &TallyRecord, sign: &str) -> Result<Vec<Check>, RecordError> {
+    fn lift_checks(&self, agent: &AgentId, sign: &str) -> Result<Vec<Check>, RecordError> {
         let lift = self.lift()?;
         if self.uuid() != lift.uuid() {
             return Err(mismatch("uuid", "the lift's", "9.6"));
@@ -273,7 +288,7 @@ impl ChitRecord {
         }
         let pledge_sign = self.value["ref"]["pledge"].as_str();
         let pledge_sign = pledge_sign.ok_or_else(|| mismatch("ref.pledge", "any pledge: it has none", "9.6"))?;
-        let mut pledge = Pledge::new(tally.chad(self.by)?.agent, self.by, &lift, self.tally());
+        let mut pledge = Pledge::new(agent.clone(), self.by, &lift, self.tally());
         pledge.sign = pledge_sign.to_owned();
         Ok(vec![lift.ruling_check(true, sign)?, pledge.check()?])
     }

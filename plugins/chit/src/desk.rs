@@ -1,7 +1,8 @@
 //! One half at work during one event: what was read, what is to be written.
 
+use crate::closing;
 use crate::entry::{Entry, Link};
-use crate::half::Half;
+use crate::half::{Half, Phase};
 use crate::party::Party;
 use crate::store::{CHITS, HALVES, LINKS, PARTIES, key, numbered};
 use tallyho_plugin::record::Side;
@@ -18,6 +19,10 @@ pub struct Desk<'a, 'c> {
     pub half: Half,
     /// The half's key in all tables.
     pub key: Vec<u8>,
+    /// The tally handler waits for our answer and must not be called: it reads there what it has to know.
+    pub quiet: bool,
+    /// The phase in which the event found the half.
+    from: Phase,
     found: Option<Half>,
 }
 
@@ -35,28 +40,36 @@ impl<'a, 'c> Desk<'a, 'c> {
         if let Some(half) = found.clone().filter(|half| half.conf.is_some()) {
             let party: Option<Party> = context.get(PARTIES, &key)?;
             let party = party.ok_or_else(|| Fault::failed(format!("tally {holder}/{tally} has lost its parties")))?;
-            return Ok(Some(Desk { context, party, half, key, found }));
+            let from = half.phase;
+            return Ok(Some(Desk { context, party, half, key, quiet: false, from, found }));
         }
         let Some((party, told)) = Party::ask(context, holder, tally)? else { return Ok(None) };
         let half = match found.clone() {
             Some(half) => Half { conf: told.conf, ..half },
-            None => Half::new(&party.hash, told.conf),
+            None => Half { phase: phase(&told.state), ..Half::new(&party.hash, told.conf) },
         };
-        Ok(Some(Desk { context, party, half, key, found }))
+        let from = half.phase;
+        Ok(Some(Desk { context, party, half, key, quiet: false, from, found }))
     }
 
-    /// Writes what has changed of the account.
+    /// Settles a half that is closing, and writes what has changed of the account.
     ///
     /// # Errors
     /// The host's faults.
-    pub fn close(self) -> Result<(), Fault> {
+    pub fn close(mut self) -> Result<(), Fault> {
+        closing::settle(&mut self.half, self.found.as_ref());
         if self.found.as_ref() == Some(&self.half) {
             return Ok(());
         }
-        if self.found.is_none_or(|found| found.conf.is_none()) {
+        if self.found.as_ref().is_none_or(|found| found.conf.is_none()) {
             self.context.put(PARTIES, &self.key, &self.party)?;
         }
-        self.context.put(HALVES, &self.key, &self.half)
+        self.context.put(HALVES, &self.key, &self.half)?;
+        if self.quiet {
+            return Ok(());
+        }
+        let from = self.from;
+        closing::tell(&mut self, from)
     }
 
     /// The holder's side.
@@ -104,5 +117,14 @@ impl<'a, 'c> Desk<'a, 'c> {
     /// The key of a chit's row.
     pub fn chit_key(&self, chit: &str) -> Vec<u8> {
         [&self.key, b"\0".as_slice(), chit.as_bytes()].concat()
+    }
+}
+
+/// The phase of a half whose account begins in this state of its tally.
+fn phase(state: &str) -> Phase {
+    match state {
+        "C.open" => Phase::Closing,
+        "close" => Phase::Closed,
+        _ => Phase::Open,
     }
 }

@@ -49,6 +49,9 @@ pub struct Half {
     pub lift_in: i64,
     /// Of `pend`, lift chits against the holder, as a positive amount.
     pub lift_out: i64,
+    /// Invoices of the partner's that wait for the holder.
+    #[serde(default)]
+    pub invoices: u64,
     /// Highest index of the chain here.
     pub end: u64,
     /// base64v hash of the link at `end`; at 0 that of the tally.
@@ -83,6 +86,7 @@ impl Half {
             pend: 0,
             lift_in: 0,
             lift_out: 0,
+            invoices: 0,
             end: 0,
             tip: tip.to_owned(),
             conf,

@@ -6,16 +6,21 @@
 #![forbid(unsafe_code)]
 
 pub mod admit;
+pub mod book;
 pub mod chain;
+pub mod closing;
 pub mod desk;
 pub mod entry;
 pub mod half;
 pub mod limits;
 mod manifest;
 pub mod messages;
+pub mod notices;
 pub mod party;
 pub mod settings;
 pub mod store;
+pub mod sums;
+pub mod variables;
 
 use tallyho_plugin::prelude::*;
 

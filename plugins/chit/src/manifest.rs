@@ -9,4 +9,5 @@ pub fn manifest() -> Manifest {
         .about("Chits and their chain (PROTOCOL 5, 6 and 7.2)")
         .target(Target::new("chit", &["pend", "void", "good", "chain"]).relation_in_object("tally"))
         .tables(store::TABLES)
+        .reads(&[store::REFEREES])
 }

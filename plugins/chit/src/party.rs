@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tallyho_plugin::context::jwk_text;
 use tallyho_plugin::record::{AgentId, Chad, Side};
 use tallyho_plugin::{Context, Fault};
 
@@ -28,6 +29,9 @@ pub struct Party {
     pub terms: Value,
 }
 
+/// States of a tally (PROTOCOL 4.2) in which its halves have an account.
+const TAKES_CHITS: [&str; 4] = ["open", "open.open", "C.open", "close"];
+
 /// What the tally handler says of a half.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Told {
@@ -50,12 +54,11 @@ impl Party {
         let told: Option<Told> = context.invoke("tally", "get", &json!({ "uuid": tally, "user": holder }))?;
         let Some(told) = told else { return Ok(None) };
         let (Some(hash), Some(partner)) = (told.hash.clone(), told.partner.clone()) else { return Ok(None) };
+        if !TAKES_CHITS.contains(&told.state.as_str()) {
+            return Ok(None);
+        }
         let half = |side: Side| &told.core[side.as_str()];
-        let public = |side: Side| match &half(side)["cert"]["public"] {
-            // Older certificates hold the JWK as text (PROTOCOL 1.4).
-            Value::String(text) => text.clone(),
-            jwk => jwk.to_string(),
-        };
+        let public = |side: Side| jwk_text(&half(side)["cert"]["public"]).unwrap_or_default();
         let party = Party {
             holder: holder.to_owned(),
             tally: tally.to_owned(),

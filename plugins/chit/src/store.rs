@@ -14,13 +14,22 @@ pub const CHITS: &str = "chits";
 pub const LINKS: &str = "links";
 /// uuid, 0, holder, 0, date, 0, chit → nothing: good chits that are not linked.
 pub const LOOSE: &str = "loose";
-/// uuid, 0, holder, 0, index in 8 bytes → chit: linked chits of settings, which a new order may change.
+/// uuid, 0, holder, 0, index in 8 bytes → [`SetLink`](crate::settings::SetLink): linked chits of settings,
+/// which a new order may change.
 pub const SETS: &str = "sets";
+/// uuid, 0, holder, 0, chit → nothing: chits that bind nobody yet (drafts, invoices, reservations) or no
+/// more (void ones).
+pub const UNSIGNED: &str = "unsigned";
+/// uuid, 0, holder, 0, chit → nothing: chits with a request under way.
+pub const REQUESTS: &str = "requests";
 /// holder, 0, uuid → nothing: halves whose chain is not settled, to be raised after a start.
 pub const UNSETTLED: &str = "unsettled";
 
+/// agent → anything: referees that this site accepts (PROTOCOL 9.3 item 3). A lift handler's table.
+pub const REFEREES: &str = "lift.referees";
+
 /// All tables, for the manifest.
-pub const TABLES: &[&str] = &[HALVES, PARTIES, SETTINGS, CHITS, LINKS, LOOSE, SETS, UNSETTLED];
+pub const TABLES: &[&str] = &[HALVES, PARTIES, SETTINGS, CHITS, LINKS, LOOSE, SETS, UNSIGNED, REQUESTS, UNSETTLED];
 
 /// A key of several parts. None of them holds a zero byte: names, dates and uuids are checked text.
 pub fn key(parts: &[&str]) -> Vec<u8> {

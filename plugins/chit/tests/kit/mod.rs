@@ -3,6 +3,9 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod bench;
+pub mod chits;
+
 use serde_json::{Value, json};
 use tallyho_chit::Chit;
 use tallyho_plugin::prelude::*;
@@ -20,7 +23,7 @@ impl Handler for Tally {
     fn manifest() -> Manifest {
         let command = |name: &str| CommandSpec::new(name, name).invocable();
         Manifest::new("tally", "0.0.0")
-            .tables(&["halves"])
+            .tables(&["tallies"])
             .command(command("put"))
             .command(command("get"))
             .command(command("confirm"))
@@ -33,8 +36,9 @@ impl Handler for Tally {
 
     fn command(&self, command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
         let given: Value = command.arguments()?;
-        let key = format!("{}/{}", given["user"].as_str().unwrap(), given["uuid"].as_str().unwrap());
-        let mut half: Value = context.get("halves", &key)?.unwrap_or_default();
+        // As the tally handler keeps them: uuid, 0, holder.
+        let key = format!("{}\0{}", given["uuid"].as_str().unwrap(), given["user"].as_str().unwrap());
+        let mut half: Value = context.get("tallies", &key)?.unwrap_or_default();
         match command.name.as_str() {
             "put" => {
                 half = given["half"].clone();
@@ -63,14 +67,19 @@ impl Handler for Tally {
                 .into()
             }
         }
-        context.put("halves", &key, &half)?;
+        context.put("tallies", &key, &half)?;
         Ok(json!({ "state": half["state"], "done": true }))
     }
 }
 
 /// Two sites, alice's (stock) and bob's (foil), with a confirmed tally.
 pub fn pair(seed: u64) -> Net {
-    let site = |seed, user| Site::new(seed).with::<Tally>().with::<Chit>().user(user);
+    pair_of::<Chit>(seed)
+}
+
+/// The same with a handler that stands in for the chit handler.
+pub fn pair_of<H: Handler>(seed: u64) -> Net {
+    let site = |seed, user| Site::new(seed).with::<Tally>().with::<H>().user(user);
     let mut net = Net::new(seed, vec![site(2 * seed, "alice"), site(2 * seed + 1, "bob")]);
     open(&mut net, Some(0), Some(0));
     net
