@@ -142,7 +142,9 @@ impl<'a> Context<'a> {
     /// Calls another plugin's command inside this event's transaction.
     ///
     /// # Errors
-    /// The called handler's fault, which is this event's too: pass it on.
+    /// The called handler's fault, which is this event's too: pass it on. Code
+    /// [`NOT_SERVED`](crate::services::NOT_SERVED) where no plugin serves the command, which you may make do
+    /// without.
     pub fn invoke<T: DeserializeOwned>(
         &mut self,
         plugin: &str,

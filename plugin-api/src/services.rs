@@ -213,7 +213,7 @@ pub trait Services {
     /// As for the trait.
     fn cancel_timer(&mut self, key: &str) -> Result<(), Fault>;
     /// Calls another plugin's command (or the host's, plugin `host`) inside this event's transaction.
-    /// Argument and answer are CBOR. Its fault is this event's too: pass it on.
+    /// Argument and answer are CBOR. Its fault is this event's too: pass it on, unless its code is [`NOT_SERVED`].
     ///
     /// # Errors
     /// As for the trait, and the called handler's own.
@@ -249,6 +249,10 @@ pub trait Services {
     /// As for the trait.
     fn unrelate(&mut self, user: &str, subject: &str, agent: &AgentId) -> Result<(), Fault>;
 }
+
+/// The code of a fault, of kind `NotFound`, by which [`Services::invoke`] says that no plugin loaded serves that
+/// command to others. It alone is not the event's too: a handler may go on without that plugin.
+pub const NOT_SERVED: &str = "not-served";
 
 /// Commands of the pseudo-plugin `host`, which every plugin may invoke; `Context` wraps them.
 pub mod host_command {

@@ -76,6 +76,11 @@ pub fn program() -> &'static Path {
     })
 }
 
+/// What a site runs unless told otherwise: the tally handler, and one in the place of the chit handler.
+fn usual_plugins() -> Vec<String> {
+    vec!["tally".to_owned(), build_library("tallyho-fixture-acknowledging").display().to_string()]
+}
+
 impl Site {
     /// A home with keys, and nothing running.
     ///
@@ -104,7 +109,7 @@ impl Site {
     /// When it cannot be made.
     pub fn empty() -> Self {
         let home = tempfile::tempdir().expect("a temporary folder can be made");
-        Site { home, child: None, port: 0, environment: Vec::new(), plugins: Vec::new() }
+        Site { home, child: None, port: 0, environment: Vec::new(), plugins: usual_plugins() }
     }
 
     /// Adds a user with an Ed25519 key.

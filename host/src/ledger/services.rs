@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
-use tallyho_plugin::services::{Check, LogLevel, Outgoing, Range, Relation, Row, Services};
+use tallyho_plugin::services::{Check, LogLevel, NOT_SERVED, Outgoing, Range, Relation, Row, Services};
 use tallyho_plugin::{Command, Event, Fault, FaultKind};
 
 /// The keys of the site, and what else an event may ask of the host itself.
@@ -381,7 +381,8 @@ impl Services for EventServices<'_> {
             .named(plugin)
             .and_then(|serving| serving.manifest().commands.iter().find(|spec| spec.name == command && spec.invocable));
         if spec.is_none() {
-            return Err(Fault::not_found(format!("no plugin {plugin} serves a command {command} to other plugins")));
+            let text = format!("no plugin {plugin} serves a command {command} to other plugins");
+            return Err(Fault::not_found(text).code(NOT_SERVED));
         }
         let event = Event::Command(Command { name: command.to_owned(), caller: Some(caller), body: argument.to_vec() });
         let result = self.run(plugin, &event);

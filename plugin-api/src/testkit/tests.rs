@@ -11,14 +11,16 @@ struct Probe;
 
 impl Handler for Probe {
     fn manifest() -> Manifest {
-        let commands = ["put", "put-then-fail", "put-then-panic", "foreign", "send", "ticket", "relate", "tick"];
+        let commands = ["put", "put-then-panic", "foreign", "send", "ticket", "relate", "tick"];
         let manifest = Manifest::new("probe", "0.1.0")
             .target(
                 Target::new("probe", &["hello", "about", "ticket"]).relation_in_object("uuid").unrelated(&["hello"]),
             )
             .tables(&["own"]);
         let manifest = commands.iter().fold(manifest, |all, name| all.command(CommandSpec::new(*name, "does it")));
-        manifest.command(CommandSpec::new("get", "reads").invocable())
+        manifest
+            .command(CommandSpec::new("get", "reads").invocable())
+            .command(CommandSpec::new("put-then-fail", "fails").invocable())
     }
 
     fn create() -> Result<Self, Fault> {
@@ -88,7 +90,7 @@ impl Handler for Caller {
     fn manifest() -> Manifest {
         Manifest::new("caller", "0.1.0")
             .tables(&["mine"])
-            .reads(&["probe.own"])
+            .reads(&["probe.own", "never.loaded"])
             .command(CommandSpec::new("call", "calls").invocable())
             .command(CommandSpec::new("swallow", "calls what fails, and goes on"))
             .command(CommandSpec::new("read", "reads a granted table"))
@@ -101,11 +103,16 @@ impl Handler for Caller {
     fn command(&self, command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
         let plugin: String = command.arguments()?;
         match command.name.as_str() {
+            "read" if plugin == "never" => {
+                let rows: Vec<(Vec<u8>, Value)> =
+                    context.scan("never.loaded", &Scan { limit: 9, ..Scan::default() })?;
+                Ok(json!((context.get::<Value>("never.loaded", "a")?, rows)))
+            }
             "read" => Ok(context.get("probe.own", "a")?.unwrap_or(Value::Null)),
             "call" => context.invoke(&plugin, if plugin == "caller" { "call" } else { "get" }, &plugin),
             _ => {
                 context.put("mine", "a", &1)?;
-                let _ = context.invoke::<Value>("probe", "put", &plugin);
+                let _ = context.invoke::<Value>(&plugin, "put-then-fail", &1);
                 Ok(Value::Null)
             }
         }
@@ -157,8 +164,18 @@ fn a_call_reaches_invocable_commands_and_never_recurses() {
 #[test]
 fn an_invoked_handlers_failure_is_the_events_failure() {
     let mut site = site();
-    assert!(site.command("swallow", json!("x")).is_err());
+    assert_eq!(site.command("swallow", json!("probe")).unwrap_err().text, "no");
     assert!(site.rows("caller.mine").is_empty());
+}
+
+#[test]
+fn a_handler_may_make_do_without_a_plugin_that_is_not_there() {
+    let mut site = site();
+    let fault = site.command("call", json!("nobody")).unwrap_err();
+    assert_eq!((fault.kind, fault.code.as_str()), (FaultKind::NotFound, crate::services::NOT_SERVED));
+    site.command("swallow", json!("nobody")).unwrap();
+    assert_eq!(site.rows("caller.mine").len(), 1);
+    assert_eq!(site.command("read", json!("never")).unwrap(), json!([null, []]));
 }
 
 #[test]

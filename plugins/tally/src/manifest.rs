@@ -1,20 +1,20 @@
 //! What the handler says about itself: targets, tables, commands.
 
-use crate::{chain, store};
+use crate::{chits, store};
 use tallyho_plugin::manifest::Wait;
 use tallyho_plugin::{Argument, ArgumentKind, CommandSpec, Manifest, Target};
 
 /// The manifest.
 pub fn manifest() -> Manifest {
     let manifest = Manifest::new("tally", env!("CARGO_PKG_VERSION"))
-        .about("Tickets, and tallies from draft to open (PROTOCOL 2 and 4)")
+        .about("Tickets, and tallies from draft to close (PROTOCOL 2 and 4)")
         .target(
             Target::new("tally", &["ticket", "offer", "draft", "void", "open"])
                 .relation_in_object("uuid")
                 .unrelated(&["ticket", "offer", "open"]),
         )
-        .target(chain::target())
-        .tables(store::TABLES);
+        .tables(store::TABLES)
+        .reads(chits::READS);
     commands().into_iter().fold(manifest, Manifest::command)
 }
 
@@ -30,6 +30,16 @@ fn commands() -> Vec<CommandSpec> {
         on_tally("get", "Everything about one half, for other plugins", &[]).invocable(),
         on_tally("confirm", "Index 0 of the chain is acknowledged, for a chit handler", &[])
             .argument(Argument::option("hash", ArgumentKind::Text, "the hash acknowledged").required())
+            .invocable(),
+        on_tally("chain", "What the chain of chits means for a tally, for a chit handler", &[])
+            .argument(
+                Argument::option(
+                    "event",
+                    ArgumentKind::Choice(words(&["closing", "settled", "reopened"])),
+                    "what it is",
+                )
+                .required(),
+            )
             .invocable(),
     ]);
     all
@@ -99,7 +109,13 @@ fn tallies() -> Vec<CommandSpec> {
         act("revise", "Take the partner's offer back for redrafting, then edit and offer"),
         act("refuse", "Refuse the partner's offer"),
         act("withdraw", "Withdraw your offer"),
-        act("close", "Close a tally once its balance is zero"),
+        act("close", "Close a tally: at once where nothing is owed, else when the balance has come to zero").argument(
+            Argument::option(
+                "signature",
+                ArgumentKind::Text,
+                "the user's signature over the setting that closes it, where the key is kept elsewhere",
+            ),
+        ),
         act("resend", "Send again what the partner may not have got"),
         on_tally("delete", "Delete a draft and its tickets", &["tally", "delete"]),
         CommandSpec::new("settings", "Show or change what holds for all tallies of this site")

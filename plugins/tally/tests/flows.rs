@@ -158,9 +158,8 @@ fn both_users_on_one_site_come_to_an_open_tally_too() {
 
 #[test]
 fn users_with_p521_keys_and_keys_kept_elsewhere_sign_the_same_text() {
-    use tallyho_plugin::testkit::{Net, Site};
-    let mut a = Site::new(10).with::<tallyho_tally::Tally>();
-    let mut b = Site::new(11).with::<tallyho_tally::Tally>();
+    use tallyho_plugin::testkit::Net;
+    let (mut a, mut b) = (site(10), site(11));
     a.add_user_p521("alice");
     let key = b.add_user_elsewhere("bob");
     let mut net = Net::new(9, vec![a, b]);

@@ -88,12 +88,12 @@ fn what_is_no_ticket_is_named() {
 
 #[test]
 fn a_decal_serves_three_subjects_and_stays_a_template() {
-    let mut a = Site::new(40).with::<Tally>().user("alice");
+    let mut a = site(40).user("alice");
     let decal = issue(&mut a, json!({ "reuse": true, "memo": "club", "side": "foil", "terms": { "call": 30 } }));
     assert!(decal["expires"].is_null());
     let others = ["bob", "carla", "dora"];
     let mut sites = vec![a];
-    sites.extend((0..3).map(|place| Site::new(41 + place as u64).with::<Tally>().user(others[place])));
+    sites.extend((0..3).map(|place| site(41 + place as u64).user(others[place])));
     let mut net = Net::new(4, sites);
     for (place, user) in others.iter().enumerate() {
         present(&mut net.sites[place + 1], user, &decal["uri"]);
