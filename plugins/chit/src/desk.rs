@@ -1,10 +1,10 @@
 //! One half at work during one event: what was read, what is to be written.
 
-use crate::closing;
 use crate::entry::{Entry, Link};
 use crate::half::{Half, Phase};
 use crate::party::Party;
 use crate::store::{CHITS, HALVES, LINKS, PARTIES, key, numbered};
+use crate::{chain, closing};
 use tallyho_plugin::record::Side;
 use tallyho_plugin::{Context, Fault};
 
@@ -57,11 +57,13 @@ impl<'a, 'c> Desk<'a, 'c> {
     /// # Errors
     /// The host's faults.
     pub fn close(mut self) -> Result<(), Fault> {
-        closing::settle(&mut self.half, self.found.as_ref());
-        if self.found.as_ref() == Some(&self.half) {
+        let found = self.found.take();
+        chain::keep(&mut self, found.as_ref())?;
+        closing::settle(&mut self.half, found.as_ref());
+        if found.as_ref() == Some(&self.half) {
             return Ok(());
         }
-        if self.found.as_ref().is_none_or(|found| found.conf.is_none()) {
+        if found.as_ref().is_none_or(|found| found.conf.is_none()) {
             self.context.put(PARTIES, &self.key, &self.party)?;
         }
         self.context.put(HALVES, &self.key, &self.half)?;
@@ -77,12 +79,13 @@ impl<'a, 'c> Desk<'a, 'c> {
         self.party.side
     }
 
-    /// A chit of this half.
+    /// A chit of this half. Its index is there only if it has a link.
     ///
     /// # Errors
     /// The host's faults.
     pub fn entry(&mut self, chit: &str) -> Result<Option<Entry>, Fault> {
-        self.context.get(CHITS, self.chit_key(chit))
+        let entry: Option<Entry> = self.context.get(CHITS, self.chit_key(chit))?;
+        Ok(entry.map(|entry| Entry { index: self.half.place(&entry), ..entry }))
     }
 
     /// Writes a chit's row.
@@ -93,7 +96,8 @@ impl<'a, 'c> Desk<'a, 'c> {
         self.context.put(CHITS, self.chit_key(chit), entry)
     }
 
-    /// The link at this index, from 1.
+    /// The row of links at this index, from 1. Above the end stand displaced ones
+    /// ([`Queue`](crate::chain::Queue)).
     ///
     /// # Errors
     /// The host's faults.

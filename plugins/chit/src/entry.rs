@@ -48,8 +48,13 @@ pub struct Entry {
     pub status: Status,
     /// See [`Request`].
     pub request: Option<Request>,
-    /// Place in the chain, from 1; `None`: not linked.
+    /// Place in the chain, from 1; `None`, or beyond the chain's end: not linked ([`Half::place`]).
+    ///
+    /// [`Half::place`]: crate::half::Half::place
     pub index: Option<u64>,
+    /// Where among the loose chits it waits for a link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loose: Option<String>,
     /// When it last changed its state.
     pub since: Timestamp,
     /// Why what was asked for does not get out.
@@ -78,6 +83,7 @@ impl Entry {
             status,
             request,
             index: None,
+            loose: None,
             since: now,
             stalled: None,
         }

@@ -1,5 +1,7 @@
 //! The running account of one half of a tally: its sums and the end of its chain.
 
+use crate::chain::{Queue, Talk};
+use crate::entry::Entry;
 use serde::{Deserialize, Serialize};
 use tallyho_plugin::record::Timestamp;
 
@@ -60,11 +62,12 @@ pub struct Half {
     pub conf: Option<u64>,
     /// See [`Stat`].
     pub stat: Stat,
-    /// Good chits without a link.
+    /// Good chits without a link, displaced ones included.
     pub loose: u64,
     /// See [`Phase`].
     pub phase: Phase,
-    /// Highest index sent since the numbering last changed (PROTOCOL 6.4, G3).
+    /// Highest index sent since the numbering last changed (PROTOCOL 6.4, G3), or since the partner was
+    /// found to lack links that had been sent.
     pub sent: u64,
     /// When links were last sent.
     pub sent_at: Timestamp,
@@ -74,8 +77,14 @@ pub struct Half {
     pub tries: u32,
     /// A checkpoint timer is set.
     pub timed: bool,
-    /// Where BACKOFF last asked from, and how often without success (PROTOCOL 6.6).
+    /// Where BACKOFF last asked from, without success so far (PROTOCOL 6.6).
     pub backoff: Option<u64>,
+    /// What else the talk with the partner needs.
+    #[serde(default, skip_serializing_if = "Talk::is_empty")]
+    pub talk: Talk,
+    /// Displaced chits among those that are loose.
+    #[serde(default, skip_serializing_if = "Queue::is_empty")]
+    pub queue: Queue,
 }
 
 impl Half {
@@ -99,11 +108,18 @@ impl Half {
             tries: 0,
             timed: false,
             backoff: None,
+            talk: Talk::default(),
+            queue: Queue::default(),
         }
     }
 
     /// Whether both chains are known to be equal and complete.
     pub fn is_settled(&self) -> bool {
         self.conf == Some(self.end) && self.loose == 0
+    }
+
+    /// The index of a chit of this half, if it has a link.
+    pub fn place(&self, entry: &Entry) -> Option<u64> {
+        entry.index.filter(|index| *index <= self.end)
     }
 }

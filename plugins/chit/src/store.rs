@@ -12,7 +12,7 @@ pub const SETTINGS: &str = "settings";
 pub const CHITS: &str = "chits";
 /// uuid, 0, holder, 0, index in 8 bytes, highest first → [`Link`](crate::entry::Link).
 pub const LINKS: &str = "links";
-/// uuid, 0, holder, 0, date, 0, chit → nothing: good chits that are not linked.
+/// uuid, 0, holder, 0, date or place among the displaced, 0, chit → nothing: good chits that are not linked.
 pub const LOOSE: &str = "loose";
 /// uuid, 0, holder, 0, index in 8 bytes → [`SetLink`](crate::settings::SetLink): linked chits of settings,
 /// which a new order may change.

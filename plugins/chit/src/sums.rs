@@ -62,6 +62,7 @@ mod tests {
             status,
             request: None,
             index: None,
+            loose: None,
             since: Timestamp(0),
             stalled: None,
         }

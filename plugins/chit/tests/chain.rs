@@ -4,13 +4,17 @@
 
 mod kit;
 
-use kit::*;
+use kit::chain::*;
 
 #[test]
-fn the_kit_opens_a_tally_at_both_sites() {
-    let mut net = pair(1);
-    for (place, user) in [(0, "alice"), (1, "bob")] {
-        let half = net.sites[place].call("tally", "get", serde_json::json!({ "user": user, "uuid": TALLY }));
-        assert_eq!(half.unwrap()["state"], "open");
+fn a_payment_by_either_side_is_confirmed_on_both() {
+    for place in [STOCK, FOIL] {
+        let mut net = chains(1);
+        let chit = pay(&mut net, place);
+        assert_eq!(waiting(&net, place), [("new".to_owned(), 1)]);
+        net.settle();
+        assert_agreed(&net);
+        assert_eq!(chain_of(&net.sites[0])[0].0, chit["uuid"].as_str().unwrap());
+        assert_eq!(net.take_refusals(), []);
     }
 }

@@ -4,6 +4,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
 pub mod bench;
+pub mod chain;
 pub mod chits;
 
 use serde_json::{Value, json};

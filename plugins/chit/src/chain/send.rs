@@ -1,0 +1,232 @@
+//! What goes out about a chain (PROTOCOL 6.2, 6.3).
+//!
+//! Each kind of message has one name per half in the outbox, so that a newer one takes the place of one that
+//! still waits. Nothing leaves while index 0 is not confirmed (O-21).
+
+use super::limits;
+use super::links;
+use super::wire;
+use crate::desk::Desk;
+use crate::entry::{Entry, Link};
+use crate::store::{LINKS, number, numbers};
+use serde_json::Value;
+use tallyho_plugin::record::ChitRecord;
+use tallyho_plugin::record::limits::MAX_CHIT;
+use tallyho_plugin::services::{Outgoing, Schedule};
+use tallyho_plugin::{Fault, services::LogLevel};
+
+/// S1: the chit at `index`, our end or below, as `good` with `new`.
+///
+/// # Errors
+/// The host's faults.
+pub fn good(desk: &mut Desk<'_, '_>, chit: &ChitRecord, index: u64, hash: &str) -> Result<(), Fault> {
+    let mut object = chit.to_record();
+    object["chain"] = wire::place(Some("new"), index, hash, desk.half.conf);
+    let key = format!("good/{}/{}", desk.party.name(), chit.uuid());
+    post(desk, "good", &object, key)
+}
+
+/// S1 for the link at our end, the first one not sent.
+///
+/// # Errors
+/// The host's faults.
+pub fn next(desk: &mut Desk<'_, '_>, chit: &ChitRecord) -> Result<(), Fault> {
+    if desk.half.conf.is_none() {
+        return Ok(());
+    }
+    let now = desk.context.now();
+    let (index, hash) = (desk.half.end, desk.half.tip.clone());
+    if now.0 - desk.half.sent_at.0 > limits::ON_THE_WAY {
+        desk.half.talk.sent_from = index;
+    }
+    (desk.half.sent, desk.half.sent_at) = (index, now);
+    good(desk, chit, index, &hash)
+}
+
+/// `ack`: one waits at most, since a later one says more.
+///
+/// # Errors
+/// The host's faults.
+pub fn ack(desk: &mut Desk<'_, '_>, index: u64, hash: &str) -> Result<(), Fault> {
+    let object = wire::ack(&desk.party.tally, index, hash);
+    let key = format!("ack/{}", desk.party.name());
+    post(desk, "chain", &object, key)
+}
+
+/// `req` from `index` on. Loose chits wait for what comes (S4).
+///
+/// # Errors
+/// The host's faults.
+pub fn req(desk: &mut Desk<'_, '_>, index: u64) -> Result<(), Fault> {
+    if desk.half.conf.is_none() {
+        return Ok(());
+    }
+    desk.half.talk.asked = Some(desk.context.now());
+    let object = wire::req(&desk.party.tally, index);
+    let key = format!("req/{}", desk.party.name());
+    post(desk, "chain", &object, key)
+}
+
+/// `nak`.
+///
+/// # Errors
+/// The host's faults.
+pub fn nak(desk: &mut Desk<'_, '_>, index: u64, hash: Option<&str>) -> Result<(), Fault> {
+    let object = wire::nak(&desk.party.tally, index, hash);
+    let key = format!("nak/{}", desk.party.name());
+    post(desk, "chain", &object, key)
+}
+
+/// Links above those sent, unless enough are on their way: the `ack` of these calls for more.
+///
+/// # Errors
+/// The host's faults.
+pub fn announce(desk: &mut Desk<'_, '_>) -> Result<(), Fault> {
+    let half = &desk.half;
+    let on_the_way = half.sent.saturating_sub(half.conf.unwrap_or(0));
+    if half.end > half.sent && on_the_way <= limits::ANNOUNCED {
+        upd(desk, half.sent + 1, limits::PARTS)
+    } else {
+        Ok(())
+    }
+}
+
+/// S2: `upd` of the links from `from` to the end, or of as many as fit into `parts` messages; without links,
+/// a comparison of ends. What is sent counts as unconfirmed until it is acknowledged (again), so that a
+/// partner who has lost links gets all of them in turn.
+///
+/// # Errors
+/// The host's faults.
+pub fn upd(desk: &mut Desk<'_, '_>, from: u64, parts: usize) -> Result<(), Fault> {
+    let from = from.max(1);
+    let Some(conf) = desk.half.conf else { return Ok(()) };
+    let conf = conf.min(from - 1);
+    let lists = gather(desk, from, desk.half.end, conf, parts)?;
+    desk.half.conf = Some(conf);
+    if let Some(last) = lists.last() {
+        desk.half.sent = last.index;
+        desk.half.sent_at = desk.context.now();
+        desk.half.talk.sent_from = from;
+    }
+    post_lists(desk, lists, conf)
+}
+
+/// `upd` of this many links from `from` on, for a `req` that names how many.
+///
+/// # Errors
+/// The host's faults.
+pub fn some(desk: &mut Desk<'_, '_>, from: u64, count: u64) -> Result<(), Fault> {
+    let Some(conf) = desk.half.conf else { return Ok(()) };
+    let last = desk.half.end.min(from.saturating_add(count - 1));
+    let lists = gather(desk, from, last, conf, limits::PARTS)?;
+    post_lists(desk, lists, conf)
+}
+
+/// An empty `upd`: do our ends meet? Tried once; the next occasion comes.
+///
+/// # Errors
+/// The host's faults.
+pub fn compare(desk: &mut Desk<'_, '_>) -> Result<(), Fault> {
+    let object = wire::upd(&desk.party.tally, (desk.half.end, &desk.half.tip), desk.half.conf, Vec::new(), false);
+    let mut message = outgoing(desk, "chain", &object, format!("upd/{}/0", desk.party.name()))?;
+    message.schedule = Schedule::Once;
+    desk.context.send(&message)
+}
+
+/// One part of an `upd`.
+struct List {
+    chits: Vec<Value>,
+    bytes: usize,
+    index: u64,
+    hash: String,
+}
+
+fn gather(desk: &mut Desk<'_, '_>, from: u64, end: u64, conf: u64, parts: usize) -> Result<Vec<List>, Fault> {
+    let mut lists: Vec<List> = Vec::new();
+    let mut index = from;
+    while index <= end {
+        let rows: Vec<(Vec<u8>, Link)> = desk.context.scan(LINKS, &numbers(&desk.key, index, end, limits::PAGE))?;
+        if rows.is_empty() {
+            return Err(links::lost(desk, index));
+        }
+        for (key, link) in rows {
+            if number(&key) != index {
+                return Err(links::lost(desk, index));
+            }
+            let entry = desk.entry(&link.chit)?.ok_or_else(|| links::lost(desk, index))?;
+            let (chit, bytes) = suggestion(&entry, index, &link.hash, conf)?;
+            let count = lists.len();
+            match lists.last_mut().filter(|list| list.bytes + bytes <= limits::PART_BYTES) {
+                Some(list) => {
+                    list.chits.push(chit);
+                    (list.bytes, list.index, list.hash) = (list.bytes + bytes, index, link.hash);
+                }
+                None if count == parts => return Ok(lists),
+                None => lists.push(List { chits: vec![chit], bytes, index, hash: link.hash }),
+            }
+            index += 1;
+        }
+    }
+    Ok(lists)
+}
+
+/// An entry of a list, and its bytes as JSON.
+fn suggestion(entry: &Entry, index: u64, hash: &str, conf: u64) -> Result<(Value, usize), Fault> {
+    let core: Result<Value, _> = serde_json::from_str(&entry.core);
+    let mut chit = core.map_err(|error| Fault::failed(format!("a chit in the store is damaged: {error}")))?;
+    let sign = entry.sign.as_deref().unwrap_or_default();
+    // `,"sign":""`, and the largest `,"hash":…` and `,"chain":{…}`.
+    let bytes = entry.core.len() + sign.len() + 10 + 53 + 130;
+    // The chit's own hash says nothing new; a chit that only just fits is sent without.
+    if entry.core.len() + sign.len() + 10 + 53 <= MAX_CHIT {
+        chit["hash"] = Value::from(entry.hash());
+    }
+    if !sign.is_empty() {
+        chit["sign"] = Value::from(sign);
+    }
+    chit["chain"] = wire::place(None, index, hash, Some(conf));
+    Ok((chit, bytes))
+}
+
+fn post_lists(desk: &mut Desk<'_, '_>, lists: Vec<List>, conf: u64) -> Result<(), Fault> {
+    let (count, before) = (lists.len() as u64, desk.half.talk.parts);
+    // Parts of an older list that still wait would only be in the way.
+    for part in count.max(1)..before {
+        let key = format!("upd/{}/{part}", desk.party.name());
+        desk.context.withdraw(&desk.party.partner.agent, &key)?;
+    }
+    desk.half.talk.parts = count;
+    if lists.is_empty() {
+        let object = wire::upd(&desk.party.tally, (desk.half.end, &desk.half.tip), Some(conf), Vec::new(), false);
+        let key = format!("upd/{}/0", desk.party.name());
+        return post(desk, "chain", &object, key);
+    }
+    for (part, list) in lists.into_iter().enumerate() {
+        let more = part as u64 + 1 < count;
+        let object = wire::upd(&desk.party.tally, (list.index, &list.hash), Some(conf), list.chits, more);
+        let key = format!("upd/{}/{part}", desk.party.name());
+        post(desk, "chain", &object, key)?;
+    }
+    Ok(())
+}
+
+fn post(desk: &mut Desk<'_, '_>, action: &str, object: &Value, key: String) -> Result<(), Fault> {
+    if desk.half.conf.is_none() {
+        return Ok(());
+    }
+    let message = outgoing(desk, action, object, key)?;
+    desk.context.send(&message)
+}
+
+fn outgoing(desk: &Desk<'_, '_>, action: &str, object: &Value, key: String) -> Result<Outgoing, Fault> {
+    let mut message = Outgoing::new(desk.party.partner.clone(), &desk.party.holder, "chit", action, object)?;
+    message.key = key;
+    Ok(message)
+}
+
+/// Why something received was not used, for the log.
+pub fn ignored(desk: &mut Desk<'_, '_>, what: &str, why: &str) {
+    let text = format!("chit/{what} about {} ignored: {why}", desk.party.name());
+    desk.context.log(LogLevel::Warn, &text);
+    desk.context.metric("ignored", 1);
+}
