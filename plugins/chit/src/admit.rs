@@ -1,10 +1,11 @@
 //! A signed chit on its way into a half, before its place in the chain is known (PROTOCOL 5.3, 6.4, 6.8).
 
-use crate::book;
 use crate::desk::Desk;
 use crate::entry::{Entry, Status};
-use crate::notices;
+use crate::errors::Refusal;
+use crate::rules::{self, Input};
 use crate::store::REFEREES;
+use crate::table::{Guard, Happening};
 use serde::de::IgnoredAny;
 use tallyho_plugin::Fault;
 use tallyho_plugin::record::{ChitRecord, ChitType};
@@ -30,43 +31,50 @@ pub enum Admitted {
 /// # Errors
 /// The host's faults.
 pub fn admit(desk: &mut Desk<'_, '_>, chit: &ChitRecord) -> Result<Admitted, Fault> {
-    let before = desk.entry(chit.uuid())?;
-    if let Some(known) = before.as_ref().filter(|known| known.status == Status::Good) {
-        return Ok(again(desk, chit, known.clone()));
-    }
-    if let Err(why) = stands(desk, chit) {
-        return Ok(Admitted::Invalid(why));
-    }
-    if let Err(why) = lift_binds(desk, chit, before.as_ref())? {
-        return Ok(Admitted::Invalid(why));
-    }
-    let entry = Entry::new(chit, Status::Good, None, desk.context.now());
-    if !book::write(desk, chit.uuid(), before.as_ref(), Some(&entry))? {
-        return Ok(Admitted::Invalid("the balance would leave the range of 64 bits".to_owned()));
-    }
-    notices::binding(desk, chit, &entry, before.as_ref())?;
-    Ok(Admitted::New(entry))
+    let stored = desk.entry(chit.uuid())?;
+    let outcome = rules::step(desk, chit.uuid(), stored, Happening::PeerGood, Input::Chit(chit))?;
+    Ok(match (outcome.rule, outcome.entry) {
+        (Some(rule), Some(entry)) if rule.next.is_some() => Admitted::New(entry),
+        (Some(rule), Some(entry)) if rule.guards.contains(&Guard::OtherCore) => Admitted::Conflicting(entry),
+        (Some(rule), Some(entry)) if rule.guards.contains(&Guard::Valid) => Admitted::Resigned(entry, chit.clone()),
+        (Some(_), Some(entry)) => Admitted::Known(entry),
+        _ => Admitted::Invalid(reason(&outcome.why)),
+    })
 }
 
-/// A chit that is good here already: the same, re-signed, or another under its uuid.
-fn again(desk: &mut Desk<'_, '_>, chit: &ChitRecord, known: Entry) -> Admitted {
-    let same_core = known.core == chit.core_canonical();
-    if same_core && known.sign.as_deref() == chit.sign() {
-        return Admitted::Known(known);
+/// The last thing that did not hold, which is the one that came nearest.
+fn reason(why: &[Refusal]) -> String {
+    let invalid = why.iter().rev().find(|refusal| matches!(refusal, Refusal::Invalid(_)));
+    invalid.or(why.last()).map_or_else(|| "it does not fit what is here".to_owned(), ToString::to_string)
+}
+
+/// Whether a chit of this tally is valid (PROTOCOL 5.3), `stored` being what stands under its uuid.
+///
+/// # Errors
+/// The host's faults.
+pub fn valid(desk: &mut Desk<'_, '_>, chit: &ChitRecord, stored: Option<&Entry>) -> Result<Result<(), String>, Fault> {
+    // A reservation stands for a pledge given: nothing but its own lift's chit may take its place.
+    let reserved = stored.filter(|entry| entry.kind == ChitType::Lift && entry.status == Status::Pend);
+    if reserved.is_some() && chit.kind() != ChitType::Lift {
+        return Ok(Err("its uuid is that of a lift under way".to_owned()));
     }
     match stands(desk, chit) {
-        Err(why) => Admitted::Invalid(why),
-        Ok(()) if same_core => Admitted::Resigned(known, chit.clone()),
-        Ok(()) => Admitted::Conflicting(known),
+        // What binds already needs no second judgement of its lift.
+        Ok(()) if stored.is_some_and(|stored| stored.status == Status::Good) => Ok(Ok(())),
+        Ok(()) if chit.kind() == ChitType::Lift => lift_binds(desk, chit, stored),
+        verdict => Ok(verdict),
     }
 }
 
-/// Whether the signatures that a chit of this tally needs stand over it (PROTOCOL 5.3).
-fn stands(desk: &mut Desk<'_, '_>, chit: &ChitRecord) -> Result<(), String> {
+/// Whether the signatures that a chit of this tally needs stand over it.
+///
+/// # Errors
+/// What is missing or does not match, for a person.
+pub fn stands(desk: &mut Desk<'_, '_>, chit: &ChitRecord) -> Result<(), String> {
     let (key, agent) = (desk.party.key(chit.by()), desk.party.agent(chit.by()));
     let checks = chit.checks_on(&desk.party.tally, key, agent).map_err(|error| error.to_string())?;
     let members = match chit.kind() {
-        ChitType::Tran | ChitType::Set => ["the signature of the paying user", ""],
+        ChitType::Tran | ChitType::Set => ["the user's signature", ""],
         ChitType::Lift => ["the referee's ruling", "the issuing agent's pledge"],
     };
     for (check, member) in checks.iter().zip(members) {
@@ -82,17 +90,13 @@ fn stands(desk: &mut Desk<'_, '_>, chit: &ChitRecord) -> Result<(), String> {
 ///
 /// A pledge of ours over this very lift proves that we accepted its referee when we gave it; where the
 /// partner pledged, our reservation does.
-fn lift_binds(desk: &mut Desk<'_, '_>, chit: &ChitRecord, before: Option<&Entry>) -> Result<Result<(), String>, Fault> {
-    if chit.kind() != ChitType::Lift {
-        return Ok(Ok(()));
-    }
+fn lift_binds(desk: &mut Desk<'_, '_>, chit: &ChitRecord, stored: Option<&Entry>) -> Result<Result<(), String>, Fault> {
     let ours = chit.by() == desk.side();
-    if let Some(reserved) = before.filter(|entry| entry.kind == ChitType::Lift) {
+    if let Some(reserved) = stored.filter(|entry| entry.kind == ChitType::Lift) {
         let same = same_lift(reserved, chit)?;
         match reserved.status {
             Status::Void if ours => return Ok(Err("the pledge was given back to us".to_owned())),
             Status::Pend if !same => return Ok(Err("another lift of this uuid is under way here".to_owned())),
-            Status::Pend => return Ok(Ok(())),
             _ if same => return Ok(Ok(())),
             _ => {}
         }

@@ -118,6 +118,16 @@ impl<'a, 'c> Desk<'a, 'c> {
         }
     }
 
+    /// `HOLDER/TALLY/UUID`: a chit among all of the site.
+    pub fn chit_name(&self, chit: &str) -> String {
+        format!("{}/{chit}", self.party.name())
+    }
+
+    /// Closes the half here and now if it is closing and settled, as [`Desk::close`] does at the end.
+    pub fn settle(&mut self) {
+        closing::settle(&mut self.half, self.found.as_ref());
+    }
+
     /// The key of a chit's row.
     pub fn chit_key(&self, chit: &str) -> Vec<u8> {
         [&self.key, b"\0".as_slice(), chit.as_bytes()].concat()

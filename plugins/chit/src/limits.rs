@@ -22,3 +22,16 @@ pub const SETTINGS_BYTES: usize = 16_000;
 
 /// Rows of superseded settings deleted in one event; what is left over is passed over when it is met.
 pub const SETS_DELETED: u32 = 1_000;
+
+/// Chits raised again in one event after a start: each has about five effects, and a host lets an event
+/// have 10,000.
+pub const RAISED_AT_ONCE: u32 = 100;
+
+/// Chits that one list shows at most.
+pub const LISTED: u32 = 1_000;
+
+/// Bytes of one list at most: memos and references may be long, and the answer goes through one line.
+pub const LISTED_BYTES: usize = 4 << 20;
+
+/// Keys of tallies kept at hand for checking signatures beforehand, some 800 bytes each.
+pub const KEYS: usize = 10_000;

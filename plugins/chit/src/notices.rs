@@ -1,21 +1,10 @@
 //! What a half's holder is told of single chits.
 
 use crate::desk::Desk;
-use crate::entry::{Entry, Status};
+use crate::entry::Entry;
 use serde_json::{Value, json};
 use tallyho_plugin::Fault;
 use tallyho_plugin::record::ChitRecord;
-
-/// A signed chit came in: C3 `good`, or C3b `own` for one that our own user has signed elsewhere. Where it
-/// takes the place of an invoice, `asked` says how much that was for.
-///
-/// # Errors
-/// The host's faults.
-pub fn binding(desk: &mut Desk<'_, '_>, chit: &ChitRecord, entry: &Entry, before: Option<&Entry>) -> Result<(), Fault> {
-    let reason = if entry.by == desk.side() { "own" } else { "good" };
-    let asked = before.filter(|asked| asked.status == Status::Pend && asked.sign.is_none()).map(|asked| asked.units);
-    tell(desk, chit, entry, reason, &json!({ "asked": asked }))
-}
 
 /// Tells the holder about a chit; `more` has members to add, nulls being left out.
 ///

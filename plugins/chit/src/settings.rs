@@ -3,6 +3,7 @@
 use crate::closing;
 use crate::desk::Desk;
 use crate::entry::Entry;
+use crate::errors::Refusal;
 use crate::limits::{SETS_DELETED, SETTINGS_BYTES};
 use crate::store::{SETS, SETTINGS, number, numbered, of_half};
 use crate::variables::{self, Variables};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tallyho_plugin::Fault;
 use tallyho_plugin::context::Scan;
-use tallyho_plugin::record::{ChitType, Side, canonical};
+use tallyho_plugin::record::{ChitType, Side, canonical, refuse_nulls};
 use tallyho_plugin::services::LogLevel;
 
 /// A linked chit of settings, with what settings it led to: a new order of the chain goes back to that.
@@ -109,18 +110,47 @@ pub fn merge(settings: &Value, change: &Value) -> Merged {
         // For good: nothing takes it back (PROTOCOL 5.7).
         next["close"] = true.into();
     }
-    let mut traded = next.clone();
-    for name in variables::NAMES {
-        if let Some(value) = change.get(name) {
-            traded[name] = variables::as_number(value);
-        }
-    }
+    let traded = traded(&next, change);
     match Variables::read(&traded) {
         Ok(_) => next = traded,
         // As a group: half of them would be a trade that nobody has offered.
         Err(wrong) => ignored.push(wrong.to_string()),
     }
     Merged { settings: next, ignored }
+}
+
+/// Whether our own user may sign this `ref`, the side's settings being these.
+///
+/// # Errors
+/// The setting that breaks its constraint.
+pub fn check(settings: &Value, change: &Value) -> Result<(), Refusal> {
+    let wrong = |why: &str| Refusal::Settings(why.to_owned());
+    let members = change.as_object().ok_or_else(|| wrong("expected an object"))?;
+    if members.is_empty() {
+        return Err(wrong("nothing to set"));
+    }
+    refuse_nulls(change, "settings")?;
+    match members.get("close") {
+        None | Some(Value::Bool(true)) => {}
+        Some(_) => return Err(wrong("close: expected true, which cannot be taken back")),
+    }
+    let traded = traded(settings, members);
+    Variables::read(&traded)?;
+    match merge(settings, change).ignored.into_iter().next() {
+        Some(why) => Err(Refusal::Settings(why)),
+        None => Ok(()),
+    }
+}
+
+/// Settings with a change's trading variables.
+fn traded(settings: &Value, change: &Map<String, Value>) -> Value {
+    let mut traded = settings.clone();
+    for name in variables::NAMES {
+        if let Some(value) = change.get(name) {
+            traded[name] = variables::as_number(value);
+        }
+    }
+    traded
 }
 
 /// What settings begin with: the terms, without what only settings decide. Trading variables are 0 before

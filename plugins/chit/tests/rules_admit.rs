@@ -103,6 +103,22 @@ fn a_copy_signed_anew_is_the_same_chit_if_both_signatures_stand() {
 }
 
 #[test]
+fn a_signed_chit_takes_the_place_of_an_invoice_and_the_user_hears_both_amounts() {
+    let mut net = bench(6);
+    net.a().call("chit", "ask", json!({ "tally": TALLY, "user": "alice", "units": 9 })).unwrap();
+    let asked = net.a().rows("chit.chits").into_values().next().unwrap();
+    let mut core: Value = serde_json::from_str(asked["core"].as_str().unwrap()).unwrap();
+    core["units"] = json!(7);
+    assert_eq!(half(&mut net)["pend"], 0, "not sent yet");
+    assert_eq!(judged(&mut net, &signed(core, &bob(6))).0, "new");
+    let half = half(&mut net);
+    assert_eq!((&half["net"], &half["pend"]), (&json!(7), &json!(0)));
+    let told = told(&mut net);
+    assert_eq!((&told[0]["units"], &told[0]["asked"]), (&json!(7), &json!(9)));
+    assert!(net.a().rows("chit.unsigned").is_empty() && net.a().rows("chit.requests").is_empty());
+}
+
+#[test]
 fn bad_chits_of_every_kind_are_kept_out() {
     let mut net = bench(7);
     let good = || tran(1, "foil", 5);

@@ -14,6 +14,9 @@ use tallyho_plugin::record::{Chad, canonical, hash_text};
 use tallyho_plugin::services::Relation;
 use tallyho_plugin::testkit::{Net, Site};
 
+/// The users: of the stock side and of the foil side.
+pub const USERS: [&str; 2] = ["alice", "bob"];
+
 /// The tally's uuid.
 pub const TALLY: &str = "9b8f6c1e-5d0a-4f1e-8c27-2f3d1a7b6c55";
 
