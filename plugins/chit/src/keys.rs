@@ -63,3 +63,77 @@ fn checks(chit: &ChitRecord, tally: &str, sides: &Sides) -> Option<Vec<Check>> {
     };
     chit.checks_on(tally, key, agent).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+    use tallyho_plugin::context::to_cbor;
+    use tallyho_plugin::record::Chad;
+    use tallyho_plugin::services::CheckKey;
+
+    const TALLY: &str = "9b8f6c1e-5d0a-4f1e-8c27-2f3d1a7b6c55";
+
+    fn party(tally: &str) -> Party {
+        let agent = |byte| AgentId::from_bytes(&[byte; 32]);
+        Party {
+            holder: "alice".to_owned(),
+            tally: tally.to_owned(),
+            side: Side::Stock,
+            partner: Chad::user("bob", agent(2)),
+            agent: agent(1),
+            stock_key: "stock key".to_owned(),
+            foil_key: "foil key".to_owned(),
+            hash: String::new(),
+            terms: Value::Null,
+        }
+    }
+
+    fn event(action: &str, object: &Value) -> Event {
+        let party = party(TALLY);
+        Event::Message(Message {
+            target: "chit".to_owned(),
+            action: action.to_owned(),
+            to: Chad::user("alice", party.agent),
+            from: party.partner,
+            tally: None,
+            ticket: None,
+            restricted: false,
+            attempt: None,
+            body: to_cbor(object).unwrap(),
+        })
+    }
+
+    fn chit(by: &str) -> Value {
+        json!({ "tally": TALLY, "by": by, "type": "tran", "uuid": "00000000-0000-4000-8000-000000000001",
+            "date": "2021-11-04T09:30:00.500Z", "units": 5, "sign": "s" })
+    }
+
+    #[test]
+    fn checks_are_named_with_the_key_of_the_side_that_signs_once_it_is_known() {
+        let keys = Keys::default();
+        assert!(keys.checks(&event("good", &chit("foil"))).is_empty(), "not known yet");
+        keys.keep(&party(TALLY));
+        let named = keys.checks(&event("good", &chit("foil")));
+        assert_eq!(named.len(), 1);
+        assert_eq!(named[0].key, CheckKey::User("foil key".to_owned()));
+        let list = json!({ "tally": TALLY, "cmd": "upd", "chits": [chit("foil"), chit("stock"), 5] });
+        let named: Vec<CheckKey> = keys.checks(&event("chain", &list)).into_iter().map(|check| check.key).collect();
+        assert_eq!(named, [CheckKey::User("foil key".to_owned()), CheckKey::User("stock key".to_owned())]);
+        for (action, object) in
+            [("chain", json!({ "tally": TALLY, "cmd": "ack" })), ("void", chit("foil")), ("good", json!(5))]
+        {
+            assert!(keys.checks(&event(action, &object)).is_empty());
+        }
+    }
+
+    #[test]
+    fn no_more_keys_are_kept_than_the_bound_says() {
+        let keys = Keys::default();
+        for number in 0..=KEYS {
+            keys.keep(&party(&number.to_string()));
+        }
+        assert_eq!(keys.0.lock().unwrap().len(), 1);
+    }
+}

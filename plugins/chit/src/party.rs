@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tallyho_plugin::context::jwk_text;
+use tallyho_plugin::record::cert::chad_of;
 use tallyho_plugin::record::{AgentId, Chad, Side};
 use tallyho_plugin::{Context, Fault};
 
@@ -17,7 +18,7 @@ pub struct Party {
     pub side: Side,
     /// The partner, as the tally's certificate names it.
     pub partner: Chad,
-    /// The holder's agent.
+    /// The holder's agent, as the tally's certificate names it.
     pub agent: AgentId,
     /// The stock holder's key, JWK as text.
     pub stock_key: String,
@@ -59,12 +60,17 @@ impl Party {
         }
         let half = |side: Side| &told.core[side.as_str()];
         let public = |side: Side| jwk_text(&half(side)["cert"]["public"]).unwrap_or_default();
+        // As the tally names it: what was pledged for it stands, whatever key this site has now.
+        let agent = match chad_of(&half(told.side)["cert"]) {
+            Ok(chad) => chad.agent,
+            Err(error) => return Err(Fault::failed(format!("tally {holder}/{tally}: our own certificate: {error}"))),
+        };
         let party = Party {
             holder: holder.to_owned(),
             tally: tally.to_owned(),
             side: told.side,
             partner,
-            agent: context.site()?.agent,
+            agent,
             stock_key: public(Side::Stock),
             foil_key: public(Side::Foil),
             hash,

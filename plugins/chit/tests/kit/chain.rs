@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tallyho_chit::desk::Desk;
 use tallyho_chit::entry::{Entry, Status};
-use tallyho_chit::half::Half;
+use tallyho_chit::half::{Half, Stat};
 use tallyho_chit::{Chit, book, chain};
 use tallyho_plugin::prelude::*;
 use tallyho_plugin::record::{ChitDraft, ChitRecord, ChitType};
@@ -136,7 +136,9 @@ pub fn pay_many(net: &mut Net, place: usize, count: u64) {
 /// The half at this site.
 pub fn half(site: &Site) -> Half {
     let row = site.rows("chit.halves").into_values().next();
-    row.map_or_else(|| Half::new("", None), |row| serde_json::from_value(row).unwrap())
+    // Where nothing has happened yet there is no row.
+    let untouched = || Half { stat: Stat::Consented, ..Half::new("", Some(0)) };
+    row.map_or_else(untouched, |row| serde_json::from_value(row).unwrap())
 }
 
 /// Both halves: stock, foil.
@@ -177,13 +179,15 @@ pub fn assert_agreed(net: &Net) {
     let (stock, foil) = halves(net);
     assert_eq!(chain_of(&net.sites[STOCK]), chain_of(&net.sites[FOIL]));
     for (site, half) in net.sites.iter().zip([&stock, &foil]) {
-        assert_eq!(half.stat, tallyho_chit::half::Stat::Consented, "{half:?}");
+        assert_eq!(half.stat, Stat::Consented, "{half:?}");
         assert_eq!((half.conf, half.loose), (Some(half.end), 0));
         assert_eq!(site.rows("chit.loose").len() + site.rows("chit.unsettled").len(), 0);
         assert_eq!(site.rows("chit.links").len() as u64, half.end, "displaced links are left over");
         assert_eq!(entries(site).len() as u64, half.end);
     }
     assert_eq!(stock.net, -foil.net);
+    let sum: i64 = entries(&net.sites[STOCK]).values().map(|entry| entry.contribution(Side::Stock)).sum();
+    assert_eq!(stock.net, sum);
 }
 
 /// Messages that wait at this site, as `action` or `cmd`, with their index.

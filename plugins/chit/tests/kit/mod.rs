@@ -3,6 +3,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod acts;
 pub mod bench;
 pub mod chain;
 pub mod chits;
