@@ -263,6 +263,11 @@ impl Net {
         });
     }
 
+    /// A dial has ended with a ticket accepted, and its channel is closed again: there is another.
+    pub(crate) fn accepted(&self, agent: &AgentId, mid: u64) {
+        self.deliver(|courier, now| courier.accepted(agent, mid, now));
+    }
+
     /// Has the courier do something and carries out its orders before anybody else can ask it: two
     /// threads that each carried out their own would let a message overtake an earlier one.
     fn deliver(&self, act: impl FnOnce(&mut Courier, Timestamp) -> Vec<Order>) {

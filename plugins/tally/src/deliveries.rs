@@ -17,8 +17,8 @@ const AGAIN: &str = "again:";
 /// # Errors
 /// The host's faults.
 pub fn delivery(delivery: &Delivery, context: &mut Context<'_>) -> Result<(), Fault> {
-    if let Some(token) = delivery.key.strip_prefix(present::KEY) {
-        return present::delivery(token, &delivery.fate, context);
+    if let Some(name) = delivery.key.strip_prefix(present::KEY) {
+        return present::delivery(name, &delivery.fate, context);
     }
     let Some(errand) = Errand::parse(&delivery.key) else { return Ok(()) };
     let Some(half) = store::half(context, &errand.holder, &errand.uuid)? else { return Ok(()) };
@@ -36,8 +36,8 @@ pub fn delivery(delivery: &Delivery, context: &mut Context<'_>) -> Result<(), Fa
 /// # Errors
 /// The host's faults.
 pub fn timer(timer: &Timer, context: &mut Context<'_>) -> Result<(), Fault> {
-    if let Some(token) = timer.key.strip_prefix(present::KEY) {
-        return present::forget(token, context);
+    if let Some(name) = timer.key.strip_prefix(present::KEY) {
+        return present::forget(name, context);
     }
     if let Some(last) = timer.key.strip_prefix(AGAIN) {
         return raise_after(context, last);

@@ -73,12 +73,14 @@ fn tickets() -> Vec<CommandSpec> {
             .argument(user("the user who uses it").required())
             .wait(Wait {
                 command: "ticket.status".to_owned(),
-                argument: "token".to_owned(),
+                argument: "presented".to_owned(),
                 member: "state".to_owned(),
                 always: words(&["accepted", "refused", "unreachable"]),
                 failed: words(&["refused", "unreachable"]),
             }),
-        CommandSpec::new("ticket.status", "What became of a ticket presented").argument(token()),
+        CommandSpec::new("ticket.status", "What became of a ticket presented")
+            .argument(token())
+            .argument(user("which user's, where several have presented it")),
         CommandSpec::new("ticket.list", "Tickets issued and tickets presented")
             .words(&["ticket", "list"])
             .argument(user("only this user's")),

@@ -71,10 +71,10 @@ fn about_tally(message: &Message, on: Happening, context: &mut Context<'_>) -> R
         context.log(LogLevel::Warn, &text);
         context.metric("ignored", 1);
     }
-    if outcome.rule.is_some() && from_nothing {
-        present::answered(context, holder, &message.from)?;
+    match outcome.half {
+        Some(half) if outcome.rule.is_some() && from_nothing => present::answered(context, &half),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// PROTOCOL 2.4 steps 2, 4 and 5; the host has done the others and marks the token used if this succeeds.

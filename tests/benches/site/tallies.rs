@@ -37,9 +37,6 @@ impl Party {
         let mut site = Site::new();
         // No log of every message, unlike in the tests.
         site.environment("RUST_LOG", "warn");
-        // Each ticket opens a channel of its own, which stays for a minute.
-        let limits = "[limits]\nconnections_per_address = 1000\n";
-        std::fs::write(site.home().join("tallyho.toml"), limits).expect("the home can be written");
         site.start();
         site.command(&["user", "add", user, "--key", "ed25519"]);
         let client = control(&site);

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 
 /// Commands whose answers have more members than fit a line, or than anybody looks for, with those that
 /// are shown.
-const SHOWN: [(&[&str], &[&str]); 8] = [
+const SHOWN: &[(&[&str], &[&str])] = &[
     (&["chit", "list"], &["uuid", "by", "type", "units", "state", "index", "confirmed", "date", "memo"]),
     (&["invoice", "new"], &["chad", "units", "memo", "link"]),
     (&["tally", "list"], &["uuid", "holder", "partner", "side", "state", "net", "memo"]),
     (&["ticket", "list"], &["token", "user", "kind", "state", "expires", "reuse", "issuer", "tally"]),
     (&["ticket", "new"], &["tally", "token", "expires", "link", "uri"]),
+    (&["ticket", "use"], &["token", "agent", "user", "state", "accepted", "issuer", "kind", "why"]),
     (&["user", "list"], &["cuid", "name", "custody", "created"]),
     (&["plugin", "list"], &["name", "version", "generation", "state", "calls", "faults", "metrics", "path"]),
     (&["plugin", "check"], &["ok", "name", "version", "reason", "fix"]),

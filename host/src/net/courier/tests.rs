@@ -122,6 +122,10 @@ impl Desk {
         told(self.courier.answered(&self.peer, channel, mid, true, receipts, self.now))
     }
 
+    pub(super) fn accepted(&mut self, mid: u64) -> Vec<Told> {
+        told(self.courier.accepted(&self.peer, mid, self.now))
+    }
+
     pub(super) fn tick(&mut self) -> Vec<Told> {
         told(self.courier.tick(self.now))
     }
@@ -306,6 +310,24 @@ fn a_ticket_is_presented_by_a_call_of_its_own_though_a_channel_is_open() {
     assert_eq!(desk.post(2), [Send(3, 2)], "others do not wait for it");
     assert_eq!(desk.answered(4, 1, true), [Accepted(1)]);
     assert_eq!(desk.post(3), [Send(3, 3)]);
+}
+
+#[test]
+fn a_ticket_accepted_leaves_others_to_the_channel_there_is() {
+    let mut desk = Desk::new();
+    desk.opened(3, true);
+    assert_eq!(desk.ticket(1), [Dial(1)]);
+    assert_eq!(desk.ticket(2), []);
+    assert_eq!(desk.accepted(1), [Accepted(1), Dial(2)]);
+    assert_eq!(desk.post(3), [Send(3, 3)]);
+    desk.removed(&[2, 3]);
+    assert_eq!(desk.accepted(2), [], "it was withdrawn meanwhile");
+    desk.closed(3);
+    assert_eq!(desk.courier.peers(), 0);
+    // The channel there was is lost as the answer comes.
+    desk.ticket(4);
+    desk.post(5);
+    assert_eq!(desk.accepted(4), [Accepted(4), Dial(5)]);
 }
 
 #[test]
