@@ -17,20 +17,23 @@ struct Sides {
     foil: (String, AgentId),
 }
 
-/// Keys by holder and tally, of those spoken about since the plugin began to serve.
+/// Keys by half, `HOLDER/TALLY`, of those spoken about since the plugin began to serve.
 #[derive(Debug, Default)]
-pub struct Keys(Mutex<HashMap<(String, String), Sides>>);
+pub struct Keys(Mutex<HashMap<String, Sides>>);
 
 impl Keys {
     /// Remembers the keys of a half at work.
     pub fn keep(&self, party: &Party) {
-        let of = |side: Side| (party.key(side).to_owned(), party.agent(side).clone());
-        let sides = Sides { stock: of(Side::Stock), foil: of(Side::Foil) };
+        let name = party.name();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains_key(&name) {
+            return;
+        }
         if known.len() >= KEYS {
             known.clear();
         }
-        known.entry((party.holder.clone(), party.tally.clone())).or_insert(sides);
+        let of = |side: Side| (party.key(side).to_owned(), party.agent(side).clone());
+        known.insert(name, Sides { stock: of(Side::Stock), foil: of(Side::Foil) });
     }
 
     /// The checks that a message will ask for, where its tally's keys are at hand.
@@ -41,7 +44,8 @@ impl Keys {
 
     fn of_message(&self, message: &Message) -> Option<Vec<Check>> {
         let object: Value = message.object().ok()?;
-        let name = (message.to.cuid.clone()?, object["tally"].as_str()?.to_owned());
+        let tally = object["tally"].as_str()?.to_owned();
+        let name = format!("{}/{tally}", message.to.cuid.as_deref()?);
         let sides = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned()?;
         let records = match (message.action.as_str(), object) {
             ("good", object) => vec![object],
@@ -52,7 +56,7 @@ impl Keys {
             _ => return None,
         };
         let chits = records.into_iter().filter_map(|record| ChitRecord::parse(record).ok());
-        Some(chits.filter_map(|chit| checks(&chit, &name.1, &sides)).flatten().collect())
+        Some(chits.filter_map(|chit| checks(&chit, &tally, &sides)).flatten().collect())
     }
 }
 

@@ -176,6 +176,8 @@ fn what_cannot_be_done_is_refused_by_name_and_leaves_nothing() {
         ("pay", json!({ "units": 5, "ref": { "a": null } }), "record"),
         ("pay", json!({ "units": 5, "memo": long }), "record"),
         ("pay", json!({ "units": 5, "tally": "ffff" }), "no-such-tally"),
+        ("pay", json!({ "units": 5, "tally": "00000000-0000-4000-8000-000000000000" }), "no-such-tally"),
+        ("pay", json!({ "units": 5, "tally": format!("bob/{TALLY}") }), "no-such-tally"),
         ("accept", json!({ "uuid": "ffff" }), "no-such-chit"),
         ("refuse", json!({ "uuid": "ffff" }), "no-such-chit"),
         ("resend", json!({ "uuid": "ffff" }), "no-such-chit"),
@@ -258,4 +260,18 @@ fn a_balance_stays_within_what_every_reader_keeps_exact() {
     act(&mut net, 0, "pay", json!({ "units": 1 })).unwrap();
     net.settle();
     assert_eq!(half(&mut net, 0)["net"], -most);
+}
+
+#[test]
+fn a_tally_that_is_not_open_takes_no_chits() {
+    let mut net = pair(30);
+    let (key, mut row) = net.a().rows("tally.tallies").pop_first().unwrap();
+    for status in ["draft", "offer", "void"] {
+        row["status"] = json!(status);
+        net.a().write("tally.tallies", &key, &row);
+        assert_eq!(refused(&mut net, 0, "pay", json!({ "units": 1 })), "state");
+        act(&mut net, 1, "pay", json!({ "units": 1 })).unwrap();
+        net.settle();
+        assert!(net.a().rows("chit.chits").is_empty(), "{status}");
+    }
 }

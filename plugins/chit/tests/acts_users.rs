@@ -161,3 +161,17 @@ fn long_texts_make_shorter_pages_that_keep_the_newest() {
     assert_eq!(listed.last().unwrap()["index"], 80);
     assert_eq!(act(&mut net, 1, "list", json!({ "from": 1 })).unwrap()[0]["index"], 1);
 }
+
+#[test]
+fn a_tally_without_a_chit_is_closed_by_the_tally_handler_which_waits_and_cannot_be_called() {
+    for place in [0, 1] {
+        let mut net = pair(21);
+        let order = json!({ "user": USERS[place], "uuid": TALLY });
+        assert_eq!(net.sites[place].call("tally", "close", order).unwrap()["state"], "C.open");
+        net.calm(60_000);
+        for (site, user) in USERS.iter().enumerate() {
+            let half = net.sites[site].call("tally", "get", json!({ "user": user, "uuid": TALLY })).unwrap();
+            assert_eq!(half["state"], "close");
+        }
+    }
+}

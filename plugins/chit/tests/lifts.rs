@@ -348,3 +348,25 @@ fn only_other_plugins_and_the_operator_reach_the_services() {
         assert!(spec.invocable && spec.words.is_empty(), "{name}");
     }
 }
+
+#[test]
+fn a_tally_between_two_users_of_one_site_has_both_its_halves_lifted() {
+    let mut net = house_of::<Bench>(21);
+    let core = lift(1, 4, "referee");
+    let mut pledge = Pledge::new(net.sites[0].agent(), Side::Foil, &core, TALLY);
+    let text = json!({ "text": pledge.text().unwrap() });
+    pledge.sign = call(&mut net, 0, "sign.agent", text).as_str().unwrap().to_owned();
+    let item = |user: &str| json!({ "user": user, "tally": TALLY, "by": "foil", "pledge": pledge.sign });
+    let items = json!([item("alice"), item("bob")]);
+    let order = json!({ "lift": core.uuid(), "date": core.value()["date"], "units": 4, "items": items });
+    assert_eq!(call(&mut net, 0, "lift.reserve", order)["done"], true);
+    let order = json!({ "lift": core.value(), "sign": ruling(&core, "referee", true), "items": items });
+    assert_eq!(call(&mut net, 0, "lift.complete", order)["done"], true);
+    net.calm(60_000);
+    let halves: Vec<Value> = net.a().rows("chit.halves").into_values().collect();
+    assert_eq!((&halves[0]["net"], &halves[1]["net"]), (&json!(4), &json!(-4)));
+    for half in halves {
+        assert_eq!((&half["conf"], &half["stat"]), (&json!(1), &json!("con")));
+    }
+    assert_eq!(net.take_refusals(), []);
+}
