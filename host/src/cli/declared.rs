@@ -283,8 +283,9 @@ fn arg(argument: &Argument) -> Arg {
     let arg = Arg::new(id(argument)).help(sentence(&help));
     let arg = match (argument.positional, &argument.kind) {
         (_, ArgumentKind::Flag) => return arg.long(long(argument)).action(ArgAction::SetTrue),
-        // Tokens and agent ids may begin with a hyphen.
+        // Tokens, agent ids and signatures may begin with a hyphen.
         (true, _) => arg.allow_hyphen_values(true),
+        (false, ArgumentKind::Text) => arg.long(long(argument)).allow_hyphen_values(true),
         (false, _) => arg.long(long(argument)).allow_negative_numbers(true),
     };
     let arg = arg.value_name(value_name(argument)).required(argument.required && argument.default.is_none());
@@ -300,7 +301,8 @@ fn parser(argument: &Argument) -> ValueParser {
         ArgumentKind::Choice(words) => PossibleValuesParser::new(words.clone()).map(Value::from).into(),
         _ => {
             let argument = argument.clone();
-            ValueParser::from(move |text: &str| match looks_like_an_option(text) && argument.positional {
+            let hyphens = argument.positional || argument.kind == ArgumentKind::Text;
+            ValueParser::from(move |text: &str| match hyphens && looks_like_an_option(text) {
                 true => {
                     Err(format!("no option `{text}` here, and {} is {}", shown(&argument), value::expected(&argument)))
                 }
