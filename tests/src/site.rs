@@ -67,18 +67,14 @@ pub struct Answer {
     pub errors: String,
 }
 
-/// The program under test, built with this test's profile, the tally handler beside it.
+/// The program under test, built with this test's profile, the standard handlers beside it.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         build_library("tallyho-tally");
+        build_library("tallyho-chit");
         build_program("tallyho")
     })
-}
-
-/// What a site runs unless told otherwise: the tally handler, and one in the place of the chit handler.
-fn usual_plugins() -> Vec<String> {
-    vec!["tally".to_owned(), build_library("tallyho-fixture-acknowledging").display().to_string()]
 }
 
 impl Site {
@@ -109,7 +105,7 @@ impl Site {
     /// When it cannot be made.
     pub fn empty() -> Self {
         let home = tempfile::tempdir().expect("a temporary folder can be made");
-        Site { home, child: None, port: 0, environment: Vec::new(), plugins: usual_plugins() }
+        Site { home, child: None, port: 0, environment: Vec::new(), plugins: Vec::new() }
     }
 
     /// Adds a user with an Ed25519 key.

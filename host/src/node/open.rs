@@ -36,7 +36,7 @@ use std::time::Instant;
 use tallyho_plugin::record::{AgentId, Chad};
 
 /// The handlers a site runs unless told otherwise.
-pub const STANDARD: [&str; 1] = ["tally"];
+pub const STANDARD: [&str; 2] = ["tally", "chit"];
 
 /// How a site is run.
 #[derive(Debug, Clone, Default)]
