@@ -77,7 +77,11 @@ pub fn unplaced(desk: &mut Desk<'_, '_>, record: &ChitRecord) -> Result<(), Faul
 /// A valid message about the chain came: the checkpoint waits anew (PROTOCOL 11.2).
 pub fn heard(desk: &mut Desk<'_, '_>) {
     desk.half.heard_at = desk.context.now();
-    desk.half.tries = 0;
+    if desk.half.tries > 0 {
+        // The timer may be minutes away; it is set again when the event ends.
+        desk.half.tries = 0;
+        desk.half.timed = false;
+    }
 }
 
 /// G3.

@@ -10,8 +10,8 @@ use crate::desk::Desk;
 use crate::entry::{Entry, Link};
 use crate::store::{LINKS, number, numbers};
 use serde_json::Value;
-use tallyho_plugin::record::ChitRecord;
 use tallyho_plugin::record::limits::MAX_CHIT;
+use tallyho_plugin::record::{ChitRecord, Timestamp};
 use tallyho_plugin::services::{Outgoing, Schedule};
 use tallyho_plugin::{Fault, services::LogLevel};
 
@@ -36,11 +36,19 @@ pub fn next(desk: &mut Desk<'_, '_>, chit: &ChitRecord) -> Result<(), Fault> {
     }
     let now = desk.context.now();
     let (index, hash) = (desk.half.end, desk.half.tip.clone());
-    if now.0 - desk.half.sent_at.0 > limits::ON_THE_WAY {
-        desk.half.talk.sent_from = index;
-    }
-    (desk.half.sent, desk.half.sent_at) = (index, now);
+    went_out(desk, index, index, now);
     good(desk, chit, index, &hash)
+}
+
+/// Notes that the links from `from` to `last` have been sent, and since when those before them are on
+/// their way.
+fn went_out(desk: &mut Desk<'_, '_>, from: u64, last: u64, now: Timestamp) {
+    let half = &mut desk.half;
+    let goes_on = from == half.sent + 1 && now.0 - half.sent_at.0 <= limits::ON_THE_WAY;
+    if !goes_on {
+        half.talk.sent_from = from;
+    }
+    (half.sent, half.sent_at) = (last, now);
 }
 
 /// `ack`: one waits at most, since a later one says more.
@@ -84,7 +92,7 @@ pub fn nak(desk: &mut Desk<'_, '_>, index: u64, hash: Option<&str>) -> Result<()
 pub fn announce(desk: &mut Desk<'_, '_>) -> Result<(), Fault> {
     let half = &desk.half;
     let on_the_way = half.sent.saturating_sub(half.conf.unwrap_or(0));
-    if half.end > half.sent && on_the_way <= limits::ANNOUNCED {
+    if half.end > half.sent && on_the_way < limits::ANNOUNCED {
         upd(desk, half.sent + 1, limits::PARTS)
     } else {
         Ok(())
@@ -104,9 +112,8 @@ pub fn upd(desk: &mut Desk<'_, '_>, from: u64, parts: usize) -> Result<(), Fault
     let lists = gather(desk, from, desk.half.end, conf, parts)?;
     desk.half.conf = Some(conf);
     if let Some(last) = lists.last() {
-        desk.half.sent = last.index;
-        desk.half.sent_at = desk.context.now();
-        desk.half.talk.sent_from = from;
+        let now = desk.context.now();
+        went_out(desk, from, last.index, now);
     }
     post_lists(desk, lists, conf)
 }
