@@ -126,6 +126,8 @@ fn an_invoice_is_paid_over_the_one_tally_with_the_payee_and_over_no_other() {
         assert_eq!(stock.attempt(&["invoice", "new", "--user", "alice", units]).code, Some(2), "{units}");
     }
     assert_eq!(stock.attempt(&["invoice", "new", "--user", "nobody"]).code, Some(1));
+    let long = stock.attempt(&["invoice", "new", "--user", "alice", "--memo", &"x".repeat(66_000)]);
+    assert!(long.code == Some(1) && long.errors.contains("too-large"), "{}", long.errors);
 }
 
 #[test]

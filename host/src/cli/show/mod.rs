@@ -140,7 +140,9 @@ fn scalar(name: &str, value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
-        Value::Number(number) if matches!(name, "net" | "net_p" | "units" | "amount") => format!("{number} mCHIP"),
+        Value::Number(number) if matches!(name, "net" | "net_p" | "units" | "asked" | "amount") => {
+            format!("{number} mCHIP")
+        }
         Value::Number(number) => match (number.as_u64(), name) {
             (Some(seconds), _) if name.ends_with("_s") => span(seconds),
             (Some(milliseconds), _) if name.ends_with("_ms") => format!("{milliseconds} ms"),

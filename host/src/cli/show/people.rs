@@ -3,9 +3,19 @@
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
+/// What an act upon a chit has come to.
+const PAID: &[&str] = &["uuid", "state", "index", "stalled"];
+
 /// Commands whose answers have more members than fit a line, or than anybody looks for, with those that
 /// are shown.
 const SHOWN: &[(&[&str], &[&str])] = &[
+    (&["chit", "pay"], PAID),
+    (&["chit", "ask"], PAID),
+    (&["chit", "accept"], PAID),
+    (&["chit", "refuse"], PAID),
+    (&["chit", "set"], PAID),
+    (&["chit", "resend"], PAID),
+    (&["invoice", "pay"], PAID),
     (&["chit", "list"], &["uuid", "by", "type", "units", "state", "index", "confirmed", "date", "memo"]),
     (&["invoice", "new"], &["chad", "units", "memo", "link"]),
     (&["tally", "list"], &["uuid", "holder", "partner", "side", "state", "net", "memo"]),

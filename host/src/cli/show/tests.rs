@@ -30,7 +30,7 @@ fn people_see_what_they_look_for_and_scripts_everything() {
     let acted = json!({"uuid": "18d4", "state": "open", "half": "alice/18d4", "wait": ["open"]});
     assert_eq!(show(&["tally", "accept"], &acted), "uuid:  18d4\nstate: open\n");
     assert!(show(&["call"], &acted).contains("half"), "what was called by `call` is shown whole");
-    let paid = json!({"uuid": "18d4", "state": "L.good", "index": 1, "chit": "alice/9b8f/18d4", "wait": ["good"]});
+    let paid = json!({"uuid": "18d4", "state": "L.good", "index": 1, "hash": "h", "link": "l", "tally": "9b8f", "chit": "alice/9b8f/18d4", "wait": ["good"]});
     assert_eq!(show(&["chit", "pay"], &paid), "uuid:  18d4\nstate: L.good\nindex: 1\n");
     let invoice =
         json!({"link": "https://l", "json": {"pay": {}}, "chad": {"cuid": "bob", "agent": AGENT}, "units": 5});
