@@ -86,6 +86,9 @@ pub struct CommandSpec {
     /// Callable by other plugins through `Context::invoke`.
     #[serde(default)]
     pub invocable: bool,
+    /// Asked by the doctor, which tells what it finds under this word; see [`CommandSpec::doctor`].
+    #[serde(default)]
+    pub doctor: Option<String>,
 }
 
 /// How `--wait STATE` finds out: `command` is called with `argument` set to the member of the same
@@ -276,6 +279,7 @@ impl CommandSpec {
             arguments: Vec::new(),
             wait: None,
             invocable: false,
+            doctor: None,
         }
     }
 
@@ -304,6 +308,18 @@ impl CommandSpec {
     #[must_use]
     pub fn invocable(mut self) -> Self {
         self.invocable = true;
+        self
+    }
+
+    /// The same, asked by `tallyho doctor` whether what the plugin keeps is sound; `subject` is the word
+    /// for that, such as `chits`.
+    ///
+    /// It is called with `{}`, then with `{"from": NEXT}` for as long as its answer has a member `next`,
+    /// so that no call takes long. Each answer is `{"looked": N, "faults": ["...", ...], "fix"?, "next"?}`:
+    /// how much was looked at, what is wrong in words for a person, and what to do about it.
+    #[must_use]
+    pub fn doctor(mut self, subject: impl Into<String>) -> Self {
+        self.doctor = Some(subject.into());
         self
     }
 }

@@ -1,6 +1,7 @@
 //! What the whole-site tests share.
 
 pub mod batches;
+pub mod chits;
 pub mod deal;
 pub mod flows;
 pub mod peer;
@@ -9,3 +10,4 @@ pub mod plugins;
 pub mod services;
 pub mod sim;
 pub mod site;
+pub mod watch;

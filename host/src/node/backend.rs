@@ -1,10 +1,11 @@
 //! The rest of the program, as the command line calls it.
 
+use super::checkup::checkup;
 use super::founding::found;
 use super::open::STANDARD;
 use super::{Node, NodeOptions};
 use crate::cli::{Backend, Ready, RunOptions};
-use crate::control::{Operator, host};
+use crate::control::{Client, Operator, host};
 use crate::plugin::{self, Loader, LoaderOptions, Plugin, find_plugin, search_folders};
 use crate::site::config::Config;
 use crate::site::endpoint::Endpoint;
@@ -97,6 +98,9 @@ impl Backend for RealBackend {
         for name in STANDARD {
             checks.push(check_standard(name, &folders));
         }
+        // A home that never had a site has nothing that could be looked at.
+        let sound = home.join("site.db").exists() && checks.iter().all(|check| check.ok);
+        checks.extend(checkup(Client::connect(&self.socket(home)), sound, || self.open(home)));
         let ok = checks.iter().all(|check| check.ok);
         Ok(json!({ "checks": checks, "ok": ok }))
     }
@@ -174,5 +178,5 @@ fn check_standard(name: &str, folders: &[PathBuf]) -> doctor::Check {
         Err(error) => Err(error).into(),
     };
     let detail = report.reason.or(report.version).unwrap_or_default();
-    doctor::Check { name: "plugin", ok: report.ok, detail: format!("{name}: {detail}"), fix: report.fix }
+    doctor::Check { name: "plugin".into(), ok: report.ok, detail: format!("{name}: {detail}"), fix: report.fix }
 }

@@ -60,7 +60,26 @@ struct OnTally {
 /// # Errors
 /// The argument at fault; why it cannot be done in this state.
 pub fn pay(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
-    let new: New = command.arguments()?;
+    pay_new(context, command.arguments()?)
+}
+
+/// The same for an invoice that came out of band: `user` pays over this tally.
+///
+/// # Errors
+/// As for [`pay`].
+pub fn pay_as(
+    context: &mut Context<'_>,
+    user: &str,
+    tally: &str,
+    units: i64,
+    memo: Option<String>,
+    reference: Option<Value>,
+) -> Result<Value, Fault> {
+    let (user, units) = (Some(user.to_owned()), Some(units.into()));
+    pay_new(context, New { tally: tally.to_owned(), user, units, memo, reference, settings: None, again: None })
+}
+
+fn pay_new(context: &mut Context<'_>, new: New) -> Result<Value, Fault> {
     let mut desk = resolve::desk(context, &new.tally, new.user.as_deref())?;
     let chit = payment(&mut desk, &new, true)?;
     let entry = sign(&mut desk, &chit, None, None)?;

@@ -101,19 +101,27 @@ fn mark(half: &Half) -> String {
 pub fn check(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
     let Check { tally, user, from } = command.arguments()?;
     let mut desk = resolve::desk(context, &tally, user.as_deref())?;
+    page(&mut desk, from.as_deref())
+}
+
+/// The same of a half that is open already.
+///
+/// # Errors
+/// As for [`check`].
+pub fn page(desk: &mut Desk<'_, '_>, from: Option<&str>) -> Result<Value, Fault> {
     let cursor = match from {
-        None => Cursor::begin(&desk),
-        Some(text) => serde_json::from_str(&text).map_err(|_| {
+        None => Cursor::begin(desk),
+        Some(text) => serde_json::from_str(text).map_err(|_| {
             Fault::usage("--from is no cursor of this command").fix("hand in `next` of the last answer as it came")
         })?,
     };
     let mut faults = Vec::new();
     let changed = cursor.mark != mark(&desk.half);
     let next = match cursor.part {
-        Part::Links => links(&mut desk, cursor, &mut faults)?,
-        Part::Chits => chits(&mut desk, cursor, &mut faults)?,
-        Part::Loose => loose(&mut desk, cursor, &mut faults)?,
-        Part::Displaced => displaced(&mut desk, cursor, changed, &mut faults)?,
+        Part::Links => links(desk, cursor, &mut faults)?,
+        Part::Chits => chits(desk, cursor, &mut faults)?,
+        Part::Loose => loose(desk, cursor, &mut faults)?,
+        Part::Displaced => displaced(desk, cursor, changed, &mut faults)?,
     };
     let mut answer = json!({ "ok": faults.is_empty(), "faults": faults });
     match next {

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod book;
 pub mod capacity;
 pub mod chain;
+pub mod checkup;
 pub mod closing;
 pub mod deliveries;
 pub mod desk;
@@ -18,6 +19,7 @@ pub mod entry;
 pub mod errands;
 pub mod errors;
 pub mod half;
+pub mod invoices;
 pub mod keys;
 pub mod lifts;
 pub mod limits;
@@ -72,8 +74,12 @@ impl Handler for Chit {
             "resend" => acts::resend(command, context),
             "mend" => acts::mend(command, context),
             "check" => audit::check(command, context),
+            "check.all" => checkup::check_all(command, context),
             "draft" => acts::draft(command, context),
             "close" => acts::close(command, context),
+            "invoice.new" => invoices::new(command, context),
+            "invoice.show" => invoices::show(command, context),
+            "invoice.pay" => invoices::pay(command, context),
             "list" => view::list(command, context),
             "show" => view::show(command, context),
             "text" => view::text(command, context),

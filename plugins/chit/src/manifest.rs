@@ -1,6 +1,6 @@
 //! What the handler says about itself: targets, tables, commands.
 
-use crate::{limits, store};
+use crate::{invoices, limits, store};
 use tallyho_plugin::manifest::Wait;
 use tallyho_plugin::{Argument, ArgumentKind, CommandSpec, Manifest, Target};
 
@@ -15,7 +15,7 @@ pub fn manifest() -> Manifest {
         )
         .tables(store::TABLES)
         .reads(&[store::TALLIES, store::REFEREES]);
-    let mut commands = [acts(), drafts(), views(), services()].concat();
+    let mut commands = [acts(), drafts(), views(), invoices::commands(), services()].concat();
     for command in &mut commands {
         // Positional ones first, as a manifest has them.
         command.arguments.sort_by_key(|argument| !argument.positional);
@@ -52,6 +52,9 @@ fn acts() -> Vec<CommandSpec> {
         on_chit("resend", "Send again what the partner may not have got"),
         on_tally("mend", "Let the two halves talk again once you and your partner have settled what was in the way")
             .words(&["chit", "mend"]),
+        CommandSpec::new("check.all", "Look at all records of all tallies again, for the doctor")
+            .argument(Argument::option("from", ArgumentKind::Json, "`next` of the last answer"))
+            .doctor("chits"),
         on_tally("check", "Look at all records of a tally again, a page at a time").words(&["chit", "check"]).argument(
             Argument::option("from", ArgumentKind::Text, "go on behind an earlier page: `next` of its answer"),
         ),
@@ -121,7 +124,7 @@ fn services() -> Vec<CommandSpec> {
 }
 
 /// `--wait` asks for the chit that the act answered with, until the word is among those true of it.
-fn waiting() -> Wait {
+pub(crate) fn waiting() -> Wait {
     Wait {
         command: "state".to_owned(),
         argument: "chit".to_owned(),

@@ -61,6 +61,7 @@ impl Handler for Tally {
             "ticket.use" => present::present(command, context),
             "ticket.status" => present::status(command, context),
             "list" => view::list(command, context),
+            "shared" => view::shared(command, context),
             "show" => view::show(command, context),
             "text" => view::text(command, context),
             "state" => view::state(command, context),

@@ -29,6 +29,10 @@ fn commands() -> Vec<CommandSpec> {
             "the half, as HOLDER/UUID",
         )),
         on_tally("get", "Everything about one half, for other plugins", &[]).invocable(),
+        CommandSpec::new("shared", "A user's tallies with one partner, for other plugins")
+            .argument(user("the user").required())
+            .argument(Argument::option("partner", ArgumentKind::Json, "the partner's address").required())
+            .invocable(),
         on_tally("confirm", "Index 0 of the chain is acknowledged, for a chit handler", &[])
             .argument(Argument::option("hash", ArgumentKind::Text, "the hash acknowledged").required())
             .invocable(),

@@ -7,7 +7,7 @@ use crate::rules::without_nulls;
 use crate::store;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tallyho_plugin::record::{canonical, hash_text};
+use tallyho_plugin::record::{Chad, canonical, hash_text};
 use tallyho_plugin::{Command, Context, Fault};
 
 #[derive(Deserialize)]
@@ -25,6 +25,12 @@ struct Whose {
     user: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct Pair {
+    user: String,
+    partner: Chad,
+}
+
 /// `list {user?}`.
 ///
 /// # Errors
@@ -38,6 +44,23 @@ pub fn list(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault
     context.user(&user)?;
     let mut listed = Vec::new();
     for uuid in store::shared(context, &user, None)? {
+        if let Some(half) = store::half(context, &user, &uuid)? {
+            listed.push(summary(context, &half)?);
+        }
+    }
+    Ok(Value::Array(listed))
+}
+
+/// `shared {user, partner}`, for other plugins: what [`list`] says of a user's tallies with one partner, an
+/// address of which `cuid` and `agent` count.
+///
+/// # Errors
+/// `NotFound` where there is no such user; the host's faults.
+pub fn shared(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
+    let Pair { user, partner } = command.arguments()?;
+    context.user(&user)?;
+    let mut listed = Vec::new();
+    for uuid in store::shared(context, &user, Some(&partner))? {
         if let Some(half) = store::half(context, &user, &uuid)? {
             listed.push(summary(context, &half)?);
         }

@@ -6,6 +6,7 @@ mod kit;
 
 use kit::*;
 use serde_json::json;
+use tallyho_plugin::record::{AgentId, Chad};
 
 fn both(net: &mut tallyho_plugin::testkit::Net, uuid: &str, alice: &str, bob: &str) {
     assert_eq!(states(net, uuid), (alice.to_owned(), bob.to_owned()));
@@ -173,4 +174,24 @@ fn users_with_p521_keys_and_keys_kept_elsewhere_sign_the_same_text() {
     net.b().command("accept", json!({ "uuid": uuid, "signature": key.sign(&text) })).unwrap();
     net.settle();
     assert!(agreed(&mut net, &uuid));
+}
+
+#[test]
+fn tallies_are_found_by_user_and_partner() {
+    let mut net = house(9);
+    let uuid = opened(&mut net);
+    let (alice, bob) = (net.a().chad("alice"), net.a().chad("bob"));
+    let mut shared =
+        |user: &str, partner: &Chad| net.a().command("shared", json!({ "user": user, "partner": partner }));
+    for (user, partner) in [("alice", &bob), ("bob", &alice)] {
+        let found = shared(user, partner).unwrap();
+        assert_eq!(
+            (&found[0]["uuid"], &found[0]["holder"], found.as_array().unwrap().len()),
+            (&json!(uuid), &json!(user), 1)
+        );
+    }
+    assert_eq!(shared("alice", &alice).unwrap(), json!([]));
+    let elsewhere = Chad { agent: AgentId::from_bytes(&[7; 32]), ..bob };
+    assert_eq!(shared("alice", &elsewhere).unwrap(), json!([]), "another agent's bob");
+    assert!(shared("nobody", &alice).is_err());
 }
