@@ -97,8 +97,15 @@ fn storms(eighth: u64) {
     let (len, told) = (all.end - all.start, std::env::var_os("TALLYHO_SEEDS").is_some());
     let part = all.start + len * eighth / 8..all.start + len * (eighth + 1) / 8;
     let count = part.end - part.start;
-    let ended = part.fold(Ended::default(), |sum, seed| sum.and(storm(seed)));
+    let (mut ended, mut failed) = (Ended::default(), Vec::new());
+    for seed in part {
+        match catch_unwind(|| storm(seed)) {
+            Ok(storm) => ended = ended.and(storm),
+            Err(_) => failed.push(seed),
+        }
+    }
     eprintln!("{count} storms: {ended:?}");
+    assert_eq!(failed, Vec::<u64>::new(), "of {count} seeds these failed; their stories are above");
     // Storms in which little comes about show little.
     let count = usize::try_from(count).unwrap();
     assert!(told || ended.chits > 8 * count && ended.restores > count / 4 && ended.closed > count / 50, "{ended:?}");

@@ -33,7 +33,9 @@ pub fn wrong(world: &World, people: &People, lossy: bool) -> Vec<String> {
         }
         told.extend(closing(world, deal, &held));
         told.extend(pledged(people, number, &held));
-        let loose = |end: usize| lossy || people.restored.contains(&deal.ends[end].0);
+        // A closed half takes no invoice, and says nothing to that.
+        let closing = held.iter().flatten().any(|account| account.half.phase != Phase::Open);
+        let loose = |end: usize| lossy || closing || people.restored.contains(&deal.ends[end].0);
         for (uuid, invoice) in people.invoices.iter().filter(|(_, invoice)| invoice.deal == number) {
             told.extend(asked(uuid, invoice, &held, [loose(0), loose(1)]));
         }

@@ -51,6 +51,8 @@ pub enum Act {
     Pay(i64),
     /// Ask for so much.
     Ask(i64),
+    /// Ask anew for what was refused.
+    Again(String, i64),
     /// Pay what was asked for.
     Accept(String),
     /// Turn it down.
@@ -107,10 +109,16 @@ impl People {
         };
         let asked = of(&|entry| entry.status == Status::Pend && entry.request.is_none());
         let good = of(&|entry| entry.status == Status::Good);
+        let refused = self.invoices.iter().filter(|(uuid, invoice)| {
+            let entry = account.as_ref().and_then(|account| account.entries.get(*uuid));
+            (invoice.deal, invoice.by) == (deal, end) && entry.is_some_and(|entry| entry.status == Status::Void)
+        });
+        let refused: Vec<String> = refused.map(|(uuid, _)| uuid.clone()).collect();
         match roll {
             70..82 if !asked.is_empty() => Act::Accept(world.dice.one_of(&asked).clone()),
             82..89 if !asked.is_empty() => Act::Refuse(world.dice.one_of(&asked).clone()),
-            89..95 if !good.is_empty() => Act::Resend(world.dice.one_of(&good).clone()),
+            89..92 if !refused.is_empty() => Act::Again(world.dice.one_of(&refused).clone(), amount),
+            92..96 if !good.is_empty() => Act::Resend(world.dice.one_of(&good).clone()),
             _ => Act::Pay(amount),
         }
     }
@@ -129,6 +137,7 @@ impl People {
         let (plugin, name, mut argument) = match act {
             Act::Pay(units) => ("chit", "pay", json!({ "units": units, "memo": memo })),
             Act::Ask(units) => ("chit", "ask", json!({ "units": units, "memo": memo })),
+            Act::Again(chit, units) => ("chit", "ask", json!({ "units": units, "memo": memo, "again": chit })),
             Act::Accept(chit) => ("chit", "accept", json!({ "uuid": chit })),
             Act::Refuse(chit) => ("chit", "refuse", json!({ "uuid": chit })),
             Act::Resend(chit) => ("chit", "resend", json!({ "uuid": chit })),
@@ -151,7 +160,7 @@ impl People {
         let word = |uuid: &str| entries.get(uuid).map(|entry| entry.code(side)).unwrap_or_default();
         let expected = match act {
             Act::Pay(_) | Act::Accept(_) | Act::Set(_) | Act::Close => 1,
-            Act::Ask(units) => {
+            Act::Ask(units) | Act::Again(_, units) => {
                 let uuid = answer["uuid"].as_str().expect("an answer names the chit").to_owned();
                 assert!(matches!(word(&uuid).as_str(), "A.draft.pend" | "A.pend"), "asked, and is {}", word(&uuid));
                 assert_eq!(entries[&uuid].units, *units, "asked for something else");
