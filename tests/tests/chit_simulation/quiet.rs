@@ -18,11 +18,13 @@ const MISHAP: usize = 6;
 /// Messages that a site's return from an older copy may take, whoever pays meanwhile.
 const RETURN: usize = 16;
 
-/// Messages that one payment may take while the halves cannot agree about a chit.
-const QUARREL: usize = 12;
+/// Messages in the first quarter of an hour between halves that cannot agree: 21 checkpoints of each (5 s × n
+/// less 20 %, PROTOCOL 11.2), answers to those of one half, and the payments.
+const QUARREL: usize = 3 * 21 + 2 * BOTH;
 
-/// Checkpoints that one half may send in six hours: it never gives up, and waits 5 min less 20 % (PROTOCOL 11.2).
-const CHECKPOINTS: usize = 6 * 60 / 4;
+/// Messages in six hours between halves that cannot agree: neither gives up, and each sends a checkpoint
+/// every 5 min less 20 % (PROTOCOL 11.2), of which one half's may be answered.
+const CHECKPOINTS: usize = 3 * (6 * 60 / 4);
 
 /// Chits of a long chain, and the parts it takes (60,000 bytes each).
 const LONG: usize = 3_000;
