@@ -5,7 +5,7 @@
 
 use super::limits;
 use super::links;
-use super::wire;
+use super::wire::{self, Rest};
 use crate::desk::Desk;
 use crate::entry::{Entry, Link};
 use crate::store::{LINKS, number, numbers};
@@ -115,7 +115,8 @@ pub fn upd(desk: &mut Desk<'_, '_>, from: u64, parts: usize) -> Result<(), Fault
         let now = desk.context.now();
         went_out(desk, from, last.index, now);
     }
-    post_lists(desk, lists, conf)
+    let end = desk.half.end;
+    post_lists(desk, lists, conf, end)
 }
 
 /// `upd` of this many links from `from` on, for a `req` that names how many.
@@ -126,7 +127,7 @@ pub fn some(desk: &mut Desk<'_, '_>, from: u64, count: u64) -> Result<(), Fault>
     let Some(conf) = desk.half.conf else { return Ok(()) };
     let last = desk.half.end.min(from.saturating_add(count - 1));
     let lists = gather(desk, from, last, conf, limits::PARTS)?;
-    post_lists(desk, lists, conf)
+    post_lists(desk, lists, conf, last)
 }
 
 /// An empty `upd`: do our ends meet? Tried once; the next occasion comes.
@@ -134,7 +135,8 @@ pub fn some(desk: &mut Desk<'_, '_>, from: u64, count: u64) -> Result<(), Fault>
 /// # Errors
 /// The host's faults.
 pub fn compare(desk: &mut Desk<'_, '_>) -> Result<(), Fault> {
-    let object = wire::upd(&desk.party.tally, (desk.half.end, &desk.half.tip), desk.half.conf, Vec::new(), false);
+    let object =
+        wire::upd(&desk.party.tally, (desk.half.end, &desk.half.tip), desk.half.conf, Vec::new(), Rest::Nothing);
     let mut message = outgoing(desk, "chain", &object, format!("upd/{}/0", desk.party.name()))?;
     message.schedule = Schedule::Once;
     desk.context.send(&message)
@@ -195,7 +197,7 @@ fn suggestion(entry: &Entry, index: u64, hash: &str, conf: u64) -> Result<(Value
     Ok((chit, bytes))
 }
 
-fn post_lists(desk: &mut Desk<'_, '_>, lists: Vec<List>, conf: u64) -> Result<(), Fault> {
+fn post_lists(desk: &mut Desk<'_, '_>, lists: Vec<List>, conf: u64, end: u64) -> Result<(), Fault> {
     let (count, before) = (lists.len() as u64, desk.half.talk.parts);
     // Parts of an older list that still wait would only be in the way.
     for part in count.max(1)..before {
@@ -204,13 +206,18 @@ fn post_lists(desk: &mut Desk<'_, '_>, lists: Vec<List>, conf: u64) -> Result<()
     }
     desk.half.talk.parts = count;
     if lists.is_empty() {
-        let object = wire::upd(&desk.party.tally, (desk.half.end, &desk.half.tip), Some(conf), Vec::new(), false);
+        let object =
+            wire::upd(&desk.party.tally, (desk.half.end, &desk.half.tip), Some(conf), Vec::new(), Rest::Nothing);
         let key = format!("upd/{}/0", desk.party.name());
         return post(desk, "chain", &object, key);
     }
     for (part, list) in lists.into_iter().enumerate() {
-        let more = part as u64 + 1 < count;
-        let object = wire::upd(&desk.party.tally, (list.index, &list.hash), Some(conf), list.chits, more);
+        let rest = match part as u64 + 1 {
+            next if next < count => Rest::Parts,
+            _ if list.index < end => Rest::Later(end),
+            _ => Rest::Nothing,
+        };
+        let object = wire::upd(&desk.party.tally, (list.index, &list.hash), Some(conf), list.chits, rest);
         let key = format!("upd/{}/{part}", desk.party.name());
         post(desk, "chain", &object, key)?;
     }
