@@ -26,7 +26,7 @@ pub enum Stat {
     Broken,
 }
 
-/// Whether the tally takes chits (PROTOCOL 4.5, T34 to T36).
+/// Whether the tally takes chits (PROTOCOL 4.5, T34 and T35, and back).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {

@@ -141,15 +141,15 @@ fn check(weather: Weather, otherwise: u32) {
 
 #[test]
 fn halves_converge_over_a_network_that_loses_and_repeats() {
-    check(Weather { late: 0, ..Weather::ROUGH }, 40);
+    check(Weather { late: 0, ..Weather::ROUGH }, 25);
 }
 
 #[test]
 fn halves_converge_over_a_network_that_reorders_too() {
-    check(Weather::ROUGH, 40);
+    check(Weather::ROUGH, 25);
 }
 
 #[test]
 fn halves_converge_in_fair_weather_through_restarts_and_backups() {
-    check(Weather::FAIR, 30);
+    check(Weather::FAIR, 20);
 }
