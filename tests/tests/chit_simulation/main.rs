@@ -9,6 +9,7 @@
 
 mod courses;
 mod quiet;
+mod stories;
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
