@@ -7,6 +7,7 @@
 
 pub mod acts;
 pub mod admit;
+pub mod audit;
 pub mod book;
 pub mod capacity;
 pub mod chain;
@@ -70,6 +71,7 @@ impl Handler for Chit {
             "set" => acts::set(command, context),
             "resend" => acts::resend(command, context),
             "mend" => acts::mend(command, context),
+            "check" => audit::check(command, context),
             "draft" => acts::draft(command, context),
             "close" => acts::close(command, context),
             "list" => view::list(command, context),

@@ -52,6 +52,9 @@ fn acts() -> Vec<CommandSpec> {
         on_chit("resend", "Send again what the partner may not have got"),
         on_tally("mend", "Let the two halves talk again once you and your partner have settled what was in the way")
             .words(&["chit", "mend"]),
+        on_tally("check", "Look at all records of a tally again, a page at a time").words(&["chit", "check"]).argument(
+            Argument::option("from", ArgumentKind::Text, "go on behind an earlier page: `next` of its answer"),
+        ),
     ]
 }
 

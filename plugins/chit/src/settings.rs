@@ -155,7 +155,7 @@ fn traded(settings: &Value, change: &Map<String, Value>) -> Value {
 
 /// What settings begin with: the terms, without what only settings decide. Trading variables are 0 before
 /// any set (O-52).
-fn initial(terms: &Value) -> Value {
+pub fn initial(terms: &Value) -> Value {
     let side = |side: Side| {
         let mut terms = terms[side.as_str()].as_object().cloned().unwrap_or_default();
         terms.retain(|name, _| !is_own(name));

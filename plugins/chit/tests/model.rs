@@ -80,9 +80,7 @@ fn play(seed: u64, weather: Weather, acts: &[Act]) {
                 model.made(make_one(&mut net, place, json!({ "settings": { "target": target } })));
             }
             Act::Many(place, count) => {
-                for _ in 0..count {
-                    model.made(pay(&mut net, place));
-                }
+                (0..count).for_each(|_| model.made(pay(&mut net, place)));
             }
             Act::Network(steps) => (0..steps).for_each(|_| net.storm()),
             Act::Restart(place) => net.sites[place].restart(),

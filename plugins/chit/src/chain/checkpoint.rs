@@ -89,7 +89,7 @@ pub fn timer(context: &mut Context<'_>, holder: &str, tally: &str) -> Result<(),
 /// The host's faults.
 pub fn check(desk: &mut Desk<'_, '_>, parts: usize) -> Result<(), Fault> {
     // A req that had no answer in all this time will have none.
-    desk.half.talk.asked = None;
+    (desk.half.talk.asked, desk.half.talk.held) = (None, None);
     desk.half.tries = desk.half.tries.saturating_add(1);
     displaced::relink(desk)?;
     match desk.half.conf {

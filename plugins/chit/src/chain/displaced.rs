@@ -125,17 +125,18 @@ pub(super) fn clear_way(desk: &mut Desk<'_, '_>, index: u64, coming: &Chits) -> 
     shelve(desk, &chit, &mut entry, sort)
 }
 
-/// S4: links what waits, in its order and as far as the partner keeps up, unless a `req` of ours is
-/// unanswered. How many were linked.
+/// S4: links what waits, in its order and as far as the partner keeps up, unless it [`is_held`]. How many
+/// were linked.
 ///
 /// # Errors
 /// The host's faults.
 pub fn relink(desk: &mut Desk<'_, '_>) -> Result<u64, Fault> {
     let ahead = desk.half.end - desk.half.conf.unwrap_or(0).min(desk.half.end);
     let most = limits::RELINKED.saturating_sub(ahead).min(desk.half.loose);
-    if most == 0 || desk.half.talk.asked.is_some() || desk.half.stat == Stat::Broken {
+    if most == 0 || is_held(desk) || desk.half.stat == Stat::Broken {
         return Ok(0);
     }
+    desk.half.talk.held = None;
     let first = gather(desk, most)?;
     if (first.len() as u64) < most && desk.half.queue.next > desk.half.queue.top {
         // All that wait are here. Rows were lost if there should have been more.
@@ -151,6 +152,14 @@ pub fn relink(desk: &mut Desk<'_, '_>) -> Result<u64, Fault> {
         desk.half.queue = Queue::default();
     }
     Ok(linked)
+}
+
+/// Whether what waits had better go on waiting: a `req` of ours is unanswered, or the foil is about to give
+/// displaced links their places.
+pub fn is_held(desk: &Desk<'_, '_>) -> bool {
+    let talk = &desk.half.talk;
+    let now = desk.context.now().0;
+    talk.asked.is_some() || talk.held.is_some_and(|held| now - held.0 <= limits::ON_THE_WAY)
 }
 
 /// The first that wait, this many at most. Those in place are taken out of it.

@@ -38,8 +38,8 @@ use wire::Sub;
 /// The host's faults.
 pub fn extend(desk: &mut Desk<'_, '_>, chit: &ChitRecord, entry: &mut Entry) -> Result<(), Fault> {
     displaced::relink(desk)?;
-    if desk.half.loose > 0 || desk.half.stat == Stat::Broken {
-        // Others wait before it.
+    if desk.half.stat == Stat::Broken || (desk.half.loose > 0 && !displaced::is_held(desk)) {
+        // Others wait before it, and the partner does not keep up.
         displaced::put(desk, chit.uuid(), entry)?;
         return send::announce(desk);
     }

@@ -3,7 +3,7 @@
 use super::links::{self, Chits};
 use super::receive::{self, Judged};
 use super::wire::Update;
-use super::{backoff, displaced, send};
+use super::{backoff, displaced, limits, send};
 use crate::desk::Desk;
 use crate::half::Stat;
 use serde_json::json;
@@ -39,8 +39,12 @@ fn merge(desk: &mut Desk<'_, '_>, update: &Update, mut judged: Vec<Judged>) -> R
     let (trial, tip) = try_out(desk, update, &judged, first, last)?;
     match trial {
         Trial::Fits(from) => {
+            let sent = desk.half.sent >= desk.half.end;
             adopt(desk, judged, from)?;
             receive::keep_loose(desk, &mut beyond)?;
+            if sent {
+                hold(desk);
+            }
             taken_over(desk, update, last)
         }
         trial => {
@@ -101,6 +105,19 @@ fn adopt(desk: &mut Desk<'_, '_>, run: Vec<Judged>, from: u64) -> Result<(), Fau
         links::append(desk, &chit, &mut entry, &coming)?;
     }
     Ok(())
+}
+
+/// Displaced links that went out a moment ago are on their way to the foil, who will give them their places.
+/// Appended and sent again at once, they would be displaced again by its next message: with both sides at
+/// work, each message would draw all of them.
+fn hold(desk: &mut Desk<'_, '_>) {
+    let now = desk.context.now();
+    let recent = now.0 - desk.half.sent_at.0 <= limits::ON_THE_WAY;
+    if desk.half.loose == 0 {
+        desk.half.talk.held = None;
+    } else if recent && desk.half.talk.held.is_none() {
+        desk.half.talk.held = Some(now);
+    }
 }
 
 /// MERGE 5.

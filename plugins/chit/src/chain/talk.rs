@@ -18,6 +18,8 @@ pub struct Talk {
     pub behind_since: Timestamp,
     /// A `req` of ours went out then and has no answer (PROTOCOL 6.3, S4).
     pub asked: Option<Timestamp>,
+    /// Since when displaced links that had just been sent wait for the foil's order: it has them too.
+    pub held: Option<Timestamp>,
     /// Chits answered with `nak` that are still not valid here (PROTOCOL 6.4 G1, 6.8).
     pub refused: Vec<String>,
     /// The lowest index at which the partner's chain has one of them.
