@@ -3,6 +3,7 @@
 use crate::desk::Desk;
 use crate::entry::Entry;
 use crate::errors::{Refusal, refused};
+use crate::half::{Phase, Stat};
 use crate::rules::{self, Input};
 use crate::state::State;
 use crate::table::{Happening, rows};
@@ -156,7 +157,7 @@ pub fn resend(command: &Command, context: &mut Context<'_>) -> Result<Value, Fau
 pub fn mend(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
     let OnTally { tally, user, .. } = command.arguments()?;
     let mut desk = resolve::desk(context, &tally, user.as_deref())?;
-    if desk.half.stat != crate::half::Stat::Broken {
+    if desk.half.stat != Stat::Broken {
         return Err(Refusal::NotBroken(desk.party.tally).into());
     }
     chain::mend(&mut desk)?;
@@ -174,6 +175,9 @@ pub fn close(command: &Command, context: &mut Context<'_>) -> Result<Value, Faul
     let OnTally { tally, user, signature } = command.arguments()?;
     let mut desk = resolve::desk(context, &tally, user.as_deref())?;
     desk.quiet = command.caller.as_deref() == Some("tally");
+    if desk.half.phase == Phase::Closing {
+        return Err(Refusal::Closing(desk.party.tally).into());
+    }
     let entry;
     let chit = match &signature {
         None => {

@@ -29,7 +29,7 @@ pub struct Desk<'a, 'c> {
 impl<'a, 'c> Desk<'a, 'c> {
     /// Opens the half of this holder; `None` where there is no such tally that is or was open.
     ///
-    /// A half has rows of its own only once it is confirmed: until then the tally handler is asked
+    /// A half stands on rows of its own only once it is confirmed: until then the tally handler's is read
     /// each time, for a tally that is not confirmed may still become void (PROTOCOL 4.5, T27).
     ///
     /// # Errors
@@ -43,10 +43,10 @@ impl<'a, 'c> Desk<'a, 'c> {
             let from = half.phase;
             return Ok(Some(Desk { context, party, half, key, quiet: false, from, found }));
         }
-        let Some((party, told)) = Party::ask(context, holder, tally)? else { return Ok(None) };
+        let Some((party, now)) = Party::read(context, holder, tally)? else { return Ok(None) };
         let half = match found.clone() {
-            Some(half) => Half { conf: told.conf, ..half },
-            None => Half { phase: phase(&told.state), ..Half::new(&party.hash, told.conf) },
+            Some(half) => Half { conf: now.conf, ..half },
+            None => Half { phase: now.phase, ..Half::new(&party.hash, now.conf) },
         };
         let from = half.phase;
         Ok(Some(Desk { context, party, half, key, quiet: false, from, found }))
@@ -131,14 +131,5 @@ impl<'a, 'c> Desk<'a, 'c> {
     /// The key of a chit's row.
     pub fn chit_key(&self, chit: &str) -> Vec<u8> {
         [&self.key, b"\0".as_slice(), chit.as_bytes()].concat()
-    }
-}
-
-/// The phase of a half whose account begins in this state of its tally.
-fn phase(state: &str) -> Phase {
-    match state {
-        "C.open" => Phase::Closing,
-        "close" => Phase::Closed,
-        _ => Phase::Open,
     }
 }

@@ -3,9 +3,10 @@
 use crate::desk::Desk;
 use crate::entry::Entry;
 use crate::errors::Refusal;
-use crate::store::{CHITS, TALLIES};
+use crate::store::{CHITS, HALVES, TALLIES, key};
 use serde::de::IgnoredAny;
 use tallyho_plugin::context::Scan;
+use tallyho_plugin::record::is_uuid;
 use tallyho_plugin::{Context, Fault};
 
 /// Rows looked at while a tally's uuid is completed: halves whose uuids begin alike.
@@ -25,6 +26,10 @@ pub fn half(context: &mut Context<'_>, given: &str, user: Option<&str>) -> Resul
     let prefix = prefix.to_lowercase();
     if prefix.is_empty() {
         return Err(Fault::usage("the tally's uuid is missing").fix("give it, or its first digits; see `tally list`"));
+    }
+    if let Some(user) = user.filter(|_| is_uuid(&prefix)) {
+        // Nothing to find out; whether there is one, the desk will see.
+        return Ok((user.to_owned(), prefix));
     }
     let mut found: Vec<(String, String)> = Vec::new();
     let mut scan = beginning(prefix.as_bytes(), PAGE);
@@ -64,7 +69,15 @@ pub fn half(context: &mut Context<'_>, given: &str, user: Option<&str>) -> Resul
 /// As for [`half`]; a refusal where the tally is not and was not open.
 pub fn desk<'a, 'c>(context: &'a mut Context<'c>, given: &str, user: Option<&str>) -> Result<Desk<'a, 'c>, Fault> {
     let (holder, tally) = half(context, given, user)?;
-    Desk::open(context, &holder, &tally)?.ok_or_else(|| Refusal::NotOpen(tally).into())
+    // Before the desk takes the context, for the refusal.
+    let row = key(&[&tally, &holder]);
+    let services = context.services();
+    // The account is small, the tally's own row is not.
+    let known = services.get(HALVES, &row)?.is_some() || services.get(TALLIES, &row)?.is_some();
+    Desk::open(context, &holder, &tally)?.ok_or_else(|| match known {
+        true => Refusal::NotOpen(tally).into(),
+        false => Refusal::NoTally(tally).into(),
+    })
 }
 
 /// The chit meant by a uuid, or an unambiguous beginning of one, and its row.

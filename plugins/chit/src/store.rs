@@ -25,7 +25,7 @@ pub const REQUESTS: &str = "requests";
 /// holder, 0, uuid → nothing: halves whose chain is not settled, to be raised after a start.
 pub const UNSETTLED: &str = "unsettled";
 
-/// uuid, 0, holder → the half as the tally handler keeps it; only keys are read.
+/// uuid, 0, holder → the half as the tally handler keeps it.
 pub const TALLIES: &str = "tally.tallies";
 /// agent → anything: referees that this site accepts (PROTOCOL 9.3 item 3). A lift handler's table.
 pub const REFEREES: &str = "lift.referees";

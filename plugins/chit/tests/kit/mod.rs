@@ -3,6 +3,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod acts;
 pub mod bench;
 pub mod chain;
 pub mod chits;
@@ -32,6 +33,7 @@ impl Handler for Tally {
             .command(command("get"))
             .command(command("confirm"))
             .command(command("chain"))
+            .command(command("close"))
     }
 
     fn create() -> Result<Self, Fault> {
@@ -58,6 +60,12 @@ impl Handler for Tally {
                 })?;
             }
             "get" => return Ok(half),
+            "close" => {
+                let order = json!({ "tally": given["uuid"], "user": given["user"] });
+                let made: Value = context.invoke("chit", "close", &order)?;
+                assert_eq!(made["settled"], false, "the partner has not heard yet");
+                half["state"] = if made["closing"] == true { "C.open" } else { "open" }.into();
+            }
             "confirm" => {
                 if half["hash"] == given["hash"] {
                     half["conf"] = 0.into();
@@ -71,6 +79,10 @@ impl Handler for Tally {
                 .into()
             }
         }
+        // The members of the tally handler's own row that the chit handler reads.
+        let state = half["state"].as_str().unwrap().to_owned();
+        half["closing"] = (state == "C.open").into();
+        half["status"] = state.replace("C.", "").into();
         context.put("tallies", &key, &half)?;
         Ok(json!({ "state": half["state"], "done": true }))
     }
@@ -91,7 +103,12 @@ pub fn pair_of<H: Handler>(seed: u64) -> Net {
 
 /// One site with both users.
 pub fn house(seed: u64) -> Net {
-    let site = Site::new(seed).with::<Tally>().with::<Chit>().user("alice").user("bob");
+    house_of::<Chit>(seed)
+}
+
+/// The same with a handler that stands in for the chit handler.
+pub fn house_of<H: Handler>(seed: u64) -> Net {
+    let site = Site::new(seed).with::<Tally>().with::<H>().user("alice").user("bob");
     let mut net = Net::new(seed, vec![site]);
     open(&mut net, Some(0), Some(0));
     net
