@@ -306,6 +306,21 @@ fn messages_handed_over_while_a_handshake_is_pending_wait_in_order_on_the_one_co
 }
 
 #[test]
+fn a_peer_that_calls_again_is_not_left_waiting_for_its_older_channel_to_be_found_dead() {
+    let (site, _, bob, _listener) = scene();
+    introduce(&site, &bob, 2);
+    let mut older = bob.opens_extended(&site);
+    offers(&site);
+    let first = older.hears("tally", "offer");
+    // Bob's machine has lost that channel, and this site cannot know.
+    let mut channel = bob.opens_extended(&site);
+    assert_eq!(channel.hears("tally", "offer")["mid"], first["mid"], "it had no receipt");
+    let second = offers(&site);
+    assert_eq!(channel.hears("tally", "offer")["object"]["uuid"], second.as_str());
+    drop(older);
+}
+
+#[test]
 fn two_channels_that_cross_can_both_be_used() {
     let (site, own, bob, listener) = scene();
     introduce(&site, &bob, 1);

@@ -109,6 +109,7 @@ async fn answer(net: Arc<Net>, mut stream: TcpStream, address: SocketAddr, mut p
             place.established();
             let id = net.channels().name();
             let channel = Channel::new(id, agent, address, Role::Responder, extensions, net.now());
+            let ticket = matches!(received, First::Ticket);
             let inputs = match received {
                 // Now that the channel has its name, what came with the opening counts as its first message.
                 First::Message(agent, envelope) => match net.authenticated(&channel, &agent, *envelope) {
@@ -119,9 +120,9 @@ async fn answer(net: Arc<Net>, mut stream: TcpStream, address: SocketAddr, mut p
                     Received::Inputs(inputs) => inputs.into(),
                     _ => return,
                 },
-                First::Nothing => VecDeque::new(),
+                First::Nothing | First::Ticket => VecDeque::new(),
             };
-            net.opened(&channel);
+            net.opened(&channel, ticket);
             Connection::new(net, channel, Begun { stream, open, reader, first, inputs, place }).spawn();
         }
         Err(refusal) => {
@@ -146,6 +147,8 @@ struct Answer {
 /// What an opening packet carried beside the handshake.
 enum First {
     Nothing,
+    /// A ticket, judged before the answer.
+    Ticket,
     Message(AgentId, Box<Envelope>),
     Public(Vec<u8>),
 }
@@ -233,7 +236,7 @@ async fn ticket(net: &Arc<Net>, offered: TicketOffered) -> Result<Answer, Refusa
     crash_point("before-answer");
     let (first, mut open) = offered.accept(&answer)?;
     net.settle(&mut open, &agent, extensions);
-    Ok(Answer { open, agent: Some(agent), extensions, first, received: First::Nothing })
+    Ok(Answer { open, agent: Some(agent), extensions, first, received: First::Ticket })
 }
 
 fn known(net: &Net, offered: KnownOffered) -> Result<Answer, Refusal> {

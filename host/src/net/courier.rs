@@ -149,9 +149,22 @@ impl Courier {
         self.work(agent, now)
     }
 
-    /// A channel to this peer is open; `receipts`: they are in force on it.
+    /// A channel to this peer is open, beside those there are; `receipts`: they are in force on it.
     pub fn opened(&mut self, agent: &AgentId, channel: ChannelId, receipts: bool, now: Timestamp) -> Vec<Order> {
         self.peers.entry(agent.clone()).or_default().channels.push((channel, receipts));
+        self.work(agent, now)
+    }
+
+    /// The peer has opened a channel, and not to present a ticket: as far as it knows there is no other.
+    /// With receipts, what older channels have got no receipt for leaves over this one, which is also the
+    /// first choice for what comes later: an older one may be dead for minutes without our seeing it.
+    /// Whatever older channels have not written is to be taken back from them.
+    pub fn called_us(&mut self, agent: &AgentId, channel: ChannelId, receipts: bool, now: Timestamp) -> Vec<Order> {
+        let peer = self.peers.entry(agent.clone()).or_default();
+        peer.channels.insert(0, (channel, receipts));
+        if receipts {
+            peer.rows.values_mut().for_each(Waiting::leave_channel);
+        }
         self.work(agent, now)
     }
 

@@ -228,11 +228,21 @@ impl Net {
         *count <= self.parts.bounds.public_per_minute
     }
 
-    /// A responder's channel is open.
-    pub(crate) fn opened(&self, channel: &Arc<Channel>) {
+    /// A responder's channel is open; `ticket`: by one that was presented.
+    pub(crate) fn opened(&self, channel: &Arc<Channel>, ticket: bool) {
         self.channels.add(channel);
+        let (id, receipts) = (channel.id, channel.extensions.receipt);
         if let Some(agent) = &channel.agent {
-            self.deliver(|courier, now| courier.opened(agent, channel.id, channel.extensions.receipt, now));
+            self.deliver(|courier, now| {
+                if ticket {
+                    return courier.opened(agent, id, receipts, now);
+                }
+                if receipts {
+                    let older = self.channels.with(agent);
+                    older.iter().filter(|older| older.id != id).for_each(|older| older.take_back());
+                }
+                courier.called_us(agent, id, receipts, now)
+            });
         }
     }
 

@@ -11,7 +11,8 @@ pub fn manifest() -> Manifest {
         .target(
             Target::new("tally", &["ticket", "offer", "draft", "void", "open"])
                 .relation_in_object("uuid")
-                .unrelated(&["ticket", "offer", "open"]),
+                .unrelated(&["ticket", "offer", "open"])
+                .prepared(&["offer", "open"]),
         )
         .tables(store::TABLES)
         .reads(chits::READS);

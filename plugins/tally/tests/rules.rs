@@ -505,6 +505,8 @@ fn the_checks_of_a_message_are_named_beforehand() {
         attempt: None,
         body: tallyho_plugin::context::to_cbor(&object).unwrap(),
     });
+    // The host asks only for what the manifest names.
+    assert_eq!(tallyho_tally::Tally::manifest().targets[0].prepared, ["offer", "open"]);
     let checks = tallyho_tally::Tally.prepare(&offer);
     assert_eq!(checks.len(), 1);
     assert!(tallyho_plugin::record::signing::verify(&checks[0]));

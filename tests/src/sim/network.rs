@@ -195,11 +195,19 @@ impl World {
         let line = self.named;
         let agents = [self.sites[from].agent(), self.sites[to].agent()];
         let new = Line::new(line as u64, [from, to], agents, self.receipts, self.now);
-        let caller = agents[0].clone();
+        let (caller, ticket) = (agents[0].clone(), call.row.message.ticket.is_some());
         self.lines.insert(line, new);
         self.stage(name, Stage::Answering(line));
         let receipts = self.receipts;
-        self.deliver(to, |courier, now| courier.opened(&caller, line as u64, receipts, now));
+        if ticket {
+            return self.deliver(to, |courier, now| courier.opened(&caller, line as u64, receipts, now));
+        }
+        if receipts {
+            let older = self.lines.iter().filter(|(name, _)| **name != line).flat_map(|(_, line)| &line.ends);
+            let with = older.filter(|end| end.site == to && end.channel.agent.as_ref() == Some(&caller));
+            with.for_each(|end| end.channel.take_back());
+        }
+        self.deliver(to, |courier, now| courier.called_us(&caller, line as u64, receipts, now));
     }
 
     pub(super) fn stage(&mut self, name: usize, stage: Stage) {

@@ -104,6 +104,42 @@ fn a_message_with_an_end_that_a_channel_has_is_not_given_up_for_a_dial_that_fail
 }
 
 #[test]
+fn a_peer_that_calls_again_gets_there_what_has_no_receipt_and_what_is_new() {
+    let mut desk = Desk::new();
+    desk.opened(3, true);
+    desk.many(1..=3, true);
+    desk.handed(3, 1);
+    desk.handed(3, 2);
+    desk.removed(&[1]);
+    assert_eq!(desk.called_us(4, true), [Send(4, 2), Send(4, 3)]);
+    assert_eq!(desk.handed(3, 3), [], "written to the old one after all");
+    assert_eq!(desk.post(4), [Send(4, 4)]);
+    assert_eq!(desk.closed(3), []);
+    desk.removed(&[2, 3, 4]);
+    // Nothing was on its way: the youngest again.
+    desk.called_us(5, true);
+    assert_eq!(desk.post(5), [Send(5, 5)]);
+}
+
+#[test]
+fn a_peer_without_receipts_that_calls_again_gets_nothing_twice() {
+    let mut desk = Desk::new();
+    desk.opened(3, false);
+    desk.many(1..=2, true);
+    assert_eq!(desk.called_us(4, false), []);
+    assert_eq!(desk.post(3), [Send(3, 3)], "nor one before the other");
+}
+
+#[test]
+fn a_channel_opened_by_a_ticket_takes_nothing_from_others() {
+    let mut desk = Desk::new();
+    desk.opened(3, true);
+    desk.post(1);
+    assert_eq!(desk.opened(4, true), []);
+    assert_eq!(desk.post(2), [Send(3, 2)]);
+}
+
+#[test]
 fn when_one_of_two_channels_is_lost_the_other_has_everything_at_once() {
     let mut desk = Desk::new();
     desk.opened(4, true);

@@ -48,7 +48,7 @@ pub struct Dialling {
 #[derive(Debug, Default)]
 pub struct Peer {
     pub rows: BTreeMap<u64, Waiting>,
-    /// Open channels, and whether receipts are in force.
+    /// Open channels, the first choice first, and whether receipts are in force.
     pub channels: Vec<(ChannelId, bool)>,
     pub dialling: Option<Dialling>,
     /// The store has rows beyond those in memory.
@@ -72,6 +72,13 @@ impl Waiting {
     pub fn come_back(&mut self) {
         if self.place == Place::Dialling {
             self.place = Place::Here;
+        }
+    }
+
+    /// It will be given to another channel.
+    pub fn leave_channel(&mut self) {
+        if matches!(self.place, Place::Queued(_) | Place::Handed(_)) {
+            (self.place, self.unsent) = (Place::Here, false);
         }
     }
 

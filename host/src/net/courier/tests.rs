@@ -98,6 +98,10 @@ impl Desk {
         told(self.courier.opened(&self.peer, channel, receipts, self.now))
     }
 
+    pub(super) fn called_us(&mut self, channel: ChannelId, receipts: bool) -> Vec<Told> {
+        told(self.courier.called_us(&self.peer, channel, receipts, self.now))
+    }
+
     pub(super) fn closed(&mut self, channel: ChannelId) -> Vec<Told> {
         told(self.courier.closed(&self.peer, channel, self.now))
     }
