@@ -7,10 +7,11 @@
 
 mod kit;
 
-use kit::chain::*;
+use kit::chain::{FOIL, STOCK, assert_agreed, entries};
+use kit::{TALLY, USERS, pair};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tallyho_plugin::FaultKind;
 use tallyho_plugin::testkit::{Backup, Net, Weather};
@@ -50,7 +51,7 @@ struct Model {
 }
 
 impl Model {
-    fn made(&mut self, chit: serde_json::Value) {
+    fn made(&mut self, chit: &Value) {
         let uuid = chit["uuid"].as_str().unwrap().to_owned();
         self.made.insert(uuid.clone());
         self.kept.insert(uuid);
@@ -63,24 +64,31 @@ impl Model {
     }
 }
 
+/// A user's act; its answer.
+fn act_of(net: &mut Net, place: usize, act: &str, mut given: Value) -> Value {
+    (given["tally"], given["user"]) = (TALLY.into(), USERS[place].into());
+    net.sites[place].call("chit", act, given).unwrap()
+}
+
 fn chits(net: &Net, place: usize) -> BTreeSet<String> {
     entries(&net.sites[place]).into_keys().collect()
 }
 
 fn play(seed: u64, weather: Weather, acts: &[Act]) {
-    let mut net = chains(seed);
+    let mut net = pair(seed);
     net.sites.iter_mut().for_each(|site| site.check_determinism(false));
     net.weather = weather;
     let mut model = Model::default();
     let mut backups: [Option<Backup>; 2] = [None, None];
     for act in acts {
         match *act {
-            Act::Pay(place) => model.made(pay(&mut net, place)),
+            Act::Pay(place) => model.made(&act_of(&mut net, place, "pay", json!({ "units": 1 }))),
             Act::Set(place, target) => {
-                model.made(make_one(&mut net, place, json!({ "settings": { "target": target } })));
+                let settings = json!({ "settings": { "target": target } });
+                model.made(&act_of(&mut net, place, "set", settings));
             }
             Act::Many(place, count) => {
-                (0..count).for_each(|_| model.made(pay(&mut net, place)));
+                (0..count).for_each(|_| model.made(&act_of(&mut net, place, "pay", json!({ "units": 2 }))));
             }
             Act::Network(steps) => (0..steps).for_each(|_| net.storm()),
             Act::Restart(place) => net.sites[place].restart(),
@@ -108,7 +116,7 @@ fn play(seed: u64, weather: Weather, acts: &[Act]) {
     assert!(net.sites.iter().all(|site| site.sent().is_empty()), "the talk has ended");
 }
 
-fn settings(net: &Net, place: usize) -> Vec<serde_json::Value> {
+fn settings(net: &Net, place: usize) -> Vec<Value> {
     net.sites[place].rows("chit.settings").into_values().collect()
 }
 

@@ -1,7 +1,7 @@
 //! The chain without the rules of single chits: payments are signed, counted and linked at once, and
 //! messages go straight to the chain.
 
-use super::{TALLY, pair_of};
+use super::{TALLY, USERS, pair_of};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tallyho_chit::desk::Desk;
@@ -12,8 +12,6 @@ use tallyho_plugin::prelude::*;
 use tallyho_plugin::record::{ChitDraft, ChitRecord, ChitType};
 use tallyho_plugin::testkit::{Envelope, Net, Site};
 
-/// The users, by the site they live at: stock and foil.
-pub const USERS: [&str; 2] = ["alice", "bob"];
 /// Index of the stock's site.
 pub const STOCK: usize = 0;
 /// Index of the foil's site.
