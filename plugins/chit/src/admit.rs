@@ -6,9 +6,18 @@ use crate::errors::Refusal;
 use crate::rules::{self, Input};
 use crate::store::REFEREES;
 use crate::table::{Guard, Happening};
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tallyho_plugin::Fault;
 use tallyho_plugin::record::{ChitRecord, ChitType};
+
+/// What the referee handler keeps of a referee, as far as it matters here.
+#[derive(Deserialize)]
+struct Referee {
+    /// Since when this site accepts it.
+    #[serde(default)]
+    accepted: Option<IgnoredAny>,
+}
 
 /// What a signed chit turned out to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,8 +117,8 @@ fn lift_binds(desk: &mut Desk<'_, '_>, chit: &ChitRecord, stored: Option<&Entry>
         Ok(lift) => lift.referee().agent.clone(),
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let accepted: Option<IgnoredAny> = desk.context.get(REFEREES, &referee.0)?;
-    Ok(match accepted {
+    let known: Option<Referee> = desk.context.get(REFEREES, &referee.0)?;
+    Ok(match known.and_then(|known| known.accepted) {
         Some(_) => Ok(()),
         None => Err(format!("referee {referee} is not accepted here")),
     })

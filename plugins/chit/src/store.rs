@@ -27,8 +27,8 @@ pub const UNSETTLED: &str = "unsettled";
 
 /// uuid, 0, holder → the half as the tally handler keeps it.
 pub const TALLIES: &str = "tally.tallies";
-/// agent → anything: referees that this site accepts (PROTOCOL 9.3 item 3). A lift handler's table.
-pub const REFEREES: &str = "lift.referees";
+/// agent → what the referee handler knows of a referee, `accepted` among it (PROTOCOL 9.3 item 3, 10.5).
+pub const REFEREES: &str = "referee.known";
 
 /// All tables, for the manifest.
 pub const TABLES: &[&str] = &[HALVES, PARTIES, SETTINGS, CHITS, LINKS, LOOSE, SETS, UNSIGNED, REQUESTS, UNSETTLED];

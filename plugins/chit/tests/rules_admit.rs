@@ -196,7 +196,7 @@ fn lift_chit(net: &mut Net, core: &LiftCore, by: Side) -> Value {
 }
 
 fn accept_referee(net: &mut Net) {
-    net.a().write("lift.referees", agent("referee").0.0.as_bytes(), &json!({}));
+    net.a().write("referee.known", agent("referee").0.0.as_bytes(), &json!({ "accepted": 1 }));
 }
 
 #[test]
@@ -206,6 +206,9 @@ fn a_lift_chit_binds_by_ruling_and_pledge_where_its_referee_is_accepted() {
     let chit = lift_chit(&mut net, &core, Side::Foil);
     let (verdict, why) = judged(&mut net, &chit);
     assert_eq!((verdict.as_str(), why.as_str().unwrap().contains("is not accepted")), ("invalid", true));
+    // Known, as somebody asked for its credentials, and not accepted.
+    net.a().write("referee.known", agent("referee").0.0.as_bytes(), &json!({ "accepted": null }));
+    assert_eq!(judged(&mut net, &chit).0, "invalid");
     accept_referee(&mut net);
     for (part, value) in [
         ("sign", json!(ruling(&core, "referee", false))),

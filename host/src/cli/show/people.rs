@@ -7,6 +7,7 @@ use std::borrow::Cow;
 /// are shown.
 const SHOWN: [(&[&str], &[&str]); 7] = [
     (&["tally", "list"], &["uuid", "holder", "partner", "side", "state", "net", "memo"]),
+    (&["chit", "list"], &["index", "uuid", "by", "type", "units", "state", "confirmed", "date", "memo"]),
     (&["ticket", "list"], &["token", "user", "kind", "state", "expires", "reuse", "issuer", "tally"]),
     (&["ticket", "new"], &["tally", "token", "expires", "link", "uri"]),
     (&["ticket", "use"], &["token", "agent", "user", "state", "accepted", "issuer", "kind", "why"]),
@@ -15,18 +16,18 @@ const SHOWN: [(&[&str], &[&str]); 7] = [
     (&["plugin", "check"], &["ok", "name", "version", "reason", "fix"]),
 ];
 
-/// Members of tallies and their acts that are there for `--wait` and for scripts.
-const FOR_SCRIPTS: [&str; 2] = ["half", "wait"];
+/// Members of tallies, chits and their acts that are there for `--wait` and for scripts.
+const FOR_SCRIPTS: [&str; 4] = ["half", "chit", "link", "wait"];
 
 /// The answer without what people are not shown.
 pub(super) fn picked<'a>(words: &[&str], answer: &'a Value) -> Cow<'a, Value> {
     let shown = SHOWN.iter().find(|(command, _)| *command == words).map(|(_, names)| *names);
-    let tally = words.first() == Some(&"tally");
+    let ledger = matches!(words.first(), Some(&"tally" | &"chit"));
     let is_shown = |name: &str| match shown {
         Some(names) => names.contains(&name),
-        None => !(tally && FOR_SCRIPTS.contains(&name)),
+        None => !(ledger && FOR_SCRIPTS.contains(&name)),
     };
-    if shown.is_none() && !tally {
+    if shown.is_none() && !ledger {
         return Cow::Borrowed(answer);
     }
     let pick = |members: &Map<String, Value>| {

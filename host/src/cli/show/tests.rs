@@ -30,6 +30,9 @@ fn people_see_what_they_look_for_and_scripts_everything() {
     let acted = json!({"uuid": "18d4", "state": "open", "half": "alice/18d4", "wait": ["open"]});
     assert_eq!(show(&["tally", "accept"], &acted), "uuid:  18d4\nstate: open\n");
     assert!(show(&["call"], &acted).contains("half"), "what was called by `call` is shown whole");
+    let paid = json!({"uuid": "3f0f", "state": "L.good", "chit": "alice/18d4/3f0f", "link": "h", "wait": ["good"]});
+    assert_eq!(show(&["chit", "pay"], &paid), "uuid:  3f0f\nstate: L.good\n");
+    assert_eq!(show(&["chit", "list"], &json!([paid])), "UUID  STATE\n3f0f  L.good\n");
     let checked = json!({"ok": false, "name": null, "version": null, "fix": "build it", "reason": "no library"});
     assert_eq!(show(&["plugin", "check"], &checked), "ok:     no\nreason: no library\nfix:    build it\n");
     let plugins = json!([{"name": "tally", "metrics": {}, "tables": ["tallies"], "path": "t.so"}]);

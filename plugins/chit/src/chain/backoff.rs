@@ -14,6 +14,12 @@ pub fn answered(desk: &mut Desk<'_, '_>, update: &Update) {
     }
 }
 
+/// Between our end and what came stands a chit that we refuse. Asking would bring it once more.
+pub fn is_in_vain(desk: &Desk<'_, '_>, update: &Update) -> bool {
+    let first = update.chits.first().map_or(update.index, |first| first.index);
+    desk.half.talk.refused_at.is_some_and(|at| at <= first)
+}
+
 /// One step: `req(conf + 1)` at first, then each time a tenth further down.
 ///
 /// # Errors
@@ -23,10 +29,7 @@ pub fn step(desk: &mut Desk<'_, '_>, update: &Update) -> Result<(), Fault> {
     if update.more {
         return Ok(());
     }
-    let talk = &desk.half.talk;
-    // Between our end and what came stands a chit that we refuse. Asking would bring it once more.
-    let first = update.chits.first().map_or(update.index, |first| first.index);
-    if talk.refused_at.is_some_and(|at| at <= first) {
+    if is_in_vain(desk, update) {
         return Ok(());
     }
     ask(desk)

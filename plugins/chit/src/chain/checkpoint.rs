@@ -75,15 +75,15 @@ pub fn timer(context: &mut Context<'_>, holder: &str, tally: &str) -> Result<(),
         if desk.context.now() < since.plus(wait(desk.half.tries) * 8 / 10) {
             set(&mut desk, since)?;
         } else {
-            let parts = if desk.half.tries == 0 { limits::PARTS } else { 1 };
+            let parts = if desk.half.tries == 0 || desk.half.sent < desk.half.end { limits::PARTS } else { 1 };
             check(&mut desk, parts)?;
         }
     }
     desk.close()
 }
 
-/// S3. After the first in vain, one part is enough to find out whether the partner is back: its `ack`
-/// calls for the rest.
+/// S3. After the first in vain, and where nothing is new, one part is enough to find out whether the partner
+/// is back: its `ack` calls for the rest.
 ///
 /// # Errors
 /// The host's faults.

@@ -14,15 +14,19 @@ use tallyho_plugin::Fault;
 pub fn update(desk: &mut Desk<'_, '_>, update: &Update, judged: Vec<Judged>) -> Result<(), Fault> {
     // A hole in the list or an index that fits nowhere matters not: ours is the order.
     let lowest = judged.first().map(|judged| judged.index);
-    append(desk, judged)?;
+    let appended = append(desk, judged)?;
+    let equal = desk.hash(update.index)?.as_deref() == Some(update.hash.as_str());
+    if appended || equal {
+        receive::heard(desk);
+    }
     if lowest.is_some() {
         // After a break in our own chain: this is what we asked for.
         desk.half.talk.asked = None;
     }
-    if desk.hash(update.index)?.as_deref() == Some(update.hash.as_str()) {
+    if equal {
         receive::agree(desk, update.index)?;
         send::ack(desk, update.index, &update.hash)?;
-        if update.more {
+        if update.has_more() {
             return Ok(());
         }
         displaced::relink(desk)?;
@@ -40,9 +44,10 @@ pub fn update(desk: &mut Desk<'_, '_>, update: &Update, judged: Vec<Judged>) -> 
     if on_the_way(desk, from) { send::announce(desk) } else { send::upd(desk, from, limits::PARTS) }
 }
 
-/// Appends every chit that has no link, in the order given.
-fn append(desk: &mut Desk<'_, '_>, judged: Vec<Judged>) -> Result<(), Fault> {
+/// Appends every chit that has no link, in the order given. Whether there was one.
+fn append(desk: &mut Desk<'_, '_>, judged: Vec<Judged>) -> Result<bool, Fault> {
     let lacking: Vec<Judged> = judged.into_iter().filter(|judged| judged.entry.index.is_none()).collect();
+    let any = !lacking.is_empty();
     let coming: Chits = lacking.iter().map(|judged| judged.chit.clone()).collect();
     for Judged { chit, mut entry, new, .. } in lacking {
         if !new {
@@ -50,7 +55,7 @@ fn append(desk: &mut Desk<'_, '_>, judged: Vec<Judged>) -> Result<(), Fault> {
         }
         links::append(desk, &chit, &mut entry, &coming)?;
     }
-    Ok(())
+    Ok(any)
 }
 
 /// The links from `from` on went out a moment ago, as far as they were there: the partner's message has

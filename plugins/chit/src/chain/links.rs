@@ -115,3 +115,47 @@ pub fn truncate(desk: &mut Desk<'_, '_>, from: u64) -> Result<(), Fault> {
 pub fn lost(desk: &Desk<'_, '_>, index: u64) -> Fault {
     Fault::failed(format!("the chain of {} has lost link {index}", desk.party.name()))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use tallyho_plugin::record::ChitRecord;
+
+    fn anything() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![Just(json!(null)), any::<i32>().prop_map(Value::from), ".*".prop_map(Value::from)];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map(".*", inner, 0..4).prop_map(|map| json!(map)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_link_is_the_cores_canonical_string_with_three_more_members(
+            memo in proptest::option::of(".*"), reference in anything(), index in 1..1_u64 << 53, sign in proptest::option::of(".*"),
+        ) {
+            let mut chit = json!({
+                "tally": "9b8f6c1e-5d0a-4f1e-8c27-2f3d1a7b6c55", "by": "foil", "type": "tran", "units": 5,
+                "uuid": "3f0f7c52-0c2e-4b6b-9d5e-7c8a1b2c3d4e", "date": "2021-11-04T09:30:00.500Z",
+            });
+            if let Some(memo) = memo {
+                chit["memo"] = memo.into();
+            }
+            if !reference.is_null() {
+                chit["ref"] = reference;
+            }
+            if let Some(sign) = &sign {
+                chit["sign"] = sign.as_str().into();
+            }
+            let chit = ChitRecord::parse(chit).unwrap();
+            let prior = "5s_dUoqy2tclzeXxMuYD16IzFgQ4xHlKMMO4RQM1uXo";
+            let text = text(chit.core_canonical(), index, prior, sign.as_deref());
+            prop_assert_eq!(text, chit.link_canonical(index, prior).unwrap());
+        }
+    }
+}

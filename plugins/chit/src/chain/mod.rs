@@ -38,11 +38,11 @@ use wire::Sub;
 /// The host's faults.
 pub fn extend(desk: &mut Desk<'_, '_>, chit: &ChitRecord, entry: &mut Entry) -> Result<(), Fault> {
     displaced::relink(desk)?;
-    if desk.half.stat == Stat::Broken || (desk.half.loose > 0 && !displaced::is_held(desk)) {
-        // Others wait before it, and the partner does not keep up.
-        displaced::put(desk, chit.uuid(), entry)?;
-        return send::announce(desk);
+    if desk.half.stat == Stat::Broken {
+        return displaced::put(desk, chit.uuid(), entry);
     }
+    // Where others still wait, it goes before them: a partner who is slow, or in dispute with us about
+    // another chit, must hear of it all the same.
     links::append(desk, chit.uuid(), entry, &Chits::new())?;
     // Of a lift's chits only the foil's side sends at once.
     if entry.kind == ChitType::Lift && desk.side() == Side::Stock {

@@ -45,7 +45,6 @@ pub fn update(desk: &mut Desk<'_, '_>, update: &Update) -> Result<(), Fault> {
     if let Fit::Refused = fit {
         return keep_loose(desk, &mut judged);
     }
-    heard(desk);
     let ours = desk.hash(update.index)?;
     if ours.as_deref() == Some(update.hash.as_str()) {
         keep_loose(desk, &mut judged)?;
@@ -74,18 +73,24 @@ pub fn unplaced(desk: &mut Desk<'_, '_>, record: &ChitRecord) -> Result<(), Faul
     Ok(())
 }
 
-/// A valid message about the chain came: the checkpoint waits anew (PROTOCOL 11.2).
+/// A valid message about the chain came: the checkpoint waits anew (PROTOCOL 11.2). One that neither fits
+/// nor brings anything is none: two halves that cannot agree would keep each other awake with such.
 pub fn heard(desk: &mut Desk<'_, '_>) {
     desk.half.heard_at = desk.context.now();
-    desk.half.tries = 0;
+    if desk.half.tries > 0 {
+        // The timer may be minutes away; it is set again when the event ends.
+        desk.half.tries = 0;
+        desk.half.timed = false;
+    }
 }
 
 /// G3.
 fn equal(desk: &mut Desk<'_, '_>, update: &Update) -> Result<(), Fault> {
+    heard(desk);
     agree(desk, update.index)?;
     fitted(desk);
     send::ack(desk, update.index, &update.hash)?;
-    if desk.half.stat == Stat::Broken || update.more {
+    if desk.half.stat == Stat::Broken || update.has_more() {
         return Ok(());
     }
     displaced::relink(desk)?;

@@ -5,13 +5,13 @@
 
 use super::limits;
 use super::links;
-use super::wire;
+use super::wire::{self, Rest};
 use crate::desk::Desk;
 use crate::entry::{Entry, Link};
 use crate::store::{LINKS, number, numbers};
 use serde_json::Value;
-use tallyho_plugin::record::ChitRecord;
 use tallyho_plugin::record::limits::MAX_CHIT;
+use tallyho_plugin::record::{ChitRecord, Timestamp};
 use tallyho_plugin::services::{Outgoing, Schedule};
 use tallyho_plugin::{Fault, services::LogLevel};
 
@@ -36,11 +36,19 @@ pub fn next(desk: &mut Desk<'_, '_>, chit: &ChitRecord) -> Result<(), Fault> {
     }
     let now = desk.context.now();
     let (index, hash) = (desk.half.end, desk.half.tip.clone());
-    if now.0 - desk.half.sent_at.0 > limits::ON_THE_WAY {
-        desk.half.talk.sent_from = index;
-    }
-    (desk.half.sent, desk.half.sent_at) = (index, now);
+    went_out(desk, index, index, now);
     good(desk, chit, index, &hash)
+}
+
+/// Notes that the links from `from` to `last` have been sent, and since when those before them are on
+/// their way.
+fn went_out(desk: &mut Desk<'_, '_>, from: u64, last: u64, now: Timestamp) {
+    let half = &mut desk.half;
+    let goes_on = from == half.sent + 1 && now.0 - half.sent_at.0 <= limits::ON_THE_WAY;
+    if !goes_on {
+        half.talk.sent_from = from;
+    }
+    (half.sent, half.sent_at) = (last, now);
 }
 
 /// `ack`: one waits at most, since a later one says more.
@@ -84,7 +92,7 @@ pub fn nak(desk: &mut Desk<'_, '_>, index: u64, hash: Option<&str>) -> Result<()
 pub fn announce(desk: &mut Desk<'_, '_>) -> Result<(), Fault> {
     let half = &desk.half;
     let on_the_way = half.sent.saturating_sub(half.conf.unwrap_or(0));
-    if half.end > half.sent && on_the_way <= limits::ANNOUNCED {
+    if half.end > half.sent && on_the_way < limits::ANNOUNCED {
         upd(desk, half.sent + 1, limits::PARTS)
     } else {
         Ok(())
@@ -104,11 +112,11 @@ pub fn upd(desk: &mut Desk<'_, '_>, from: u64, parts: usize) -> Result<(), Fault
     let lists = gather(desk, from, desk.half.end, conf, parts)?;
     desk.half.conf = Some(conf);
     if let Some(last) = lists.last() {
-        desk.half.sent = last.index;
-        desk.half.sent_at = desk.context.now();
-        desk.half.talk.sent_from = from;
+        let now = desk.context.now();
+        went_out(desk, from, last.index, now);
     }
-    post_lists(desk, lists, conf)
+    let end = desk.half.end;
+    post_lists(desk, lists, conf, end)
 }
 
 /// `upd` of this many links from `from` on, for a `req` that names how many.
@@ -119,7 +127,7 @@ pub fn some(desk: &mut Desk<'_, '_>, from: u64, count: u64) -> Result<(), Fault>
     let Some(conf) = desk.half.conf else { return Ok(()) };
     let last = desk.half.end.min(from.saturating_add(count - 1));
     let lists = gather(desk, from, last, conf, limits::PARTS)?;
-    post_lists(desk, lists, conf)
+    post_lists(desk, lists, conf, last)
 }
 
 /// An empty `upd`: do our ends meet? Tried once; the next occasion comes.
@@ -127,7 +135,8 @@ pub fn some(desk: &mut Desk<'_, '_>, from: u64, count: u64) -> Result<(), Fault>
 /// # Errors
 /// The host's faults.
 pub fn compare(desk: &mut Desk<'_, '_>) -> Result<(), Fault> {
-    let object = wire::upd(&desk.party.tally, (desk.half.end, &desk.half.tip), desk.half.conf, Vec::new(), false);
+    let object =
+        wire::upd(&desk.party.tally, (desk.half.end, &desk.half.tip), desk.half.conf, Vec::new(), Rest::Nothing);
     let mut message = outgoing(desk, "chain", &object, format!("upd/{}/0", desk.party.name()))?;
     message.schedule = Schedule::Once;
     desk.context.send(&message)
@@ -188,7 +197,7 @@ fn suggestion(entry: &Entry, index: u64, hash: &str, conf: u64) -> Result<(Value
     Ok((chit, bytes))
 }
 
-fn post_lists(desk: &mut Desk<'_, '_>, lists: Vec<List>, conf: u64) -> Result<(), Fault> {
+fn post_lists(desk: &mut Desk<'_, '_>, lists: Vec<List>, conf: u64, end: u64) -> Result<(), Fault> {
     let (count, before) = (lists.len() as u64, desk.half.talk.parts);
     // Parts of an older list that still wait would only be in the way.
     for part in count.max(1)..before {
@@ -197,13 +206,18 @@ fn post_lists(desk: &mut Desk<'_, '_>, lists: Vec<List>, conf: u64) -> Result<()
     }
     desk.half.talk.parts = count;
     if lists.is_empty() {
-        let object = wire::upd(&desk.party.tally, (desk.half.end, &desk.half.tip), Some(conf), Vec::new(), false);
+        let object =
+            wire::upd(&desk.party.tally, (desk.half.end, &desk.half.tip), Some(conf), Vec::new(), Rest::Nothing);
         let key = format!("upd/{}/0", desk.party.name());
         return post(desk, "chain", &object, key);
     }
     for (part, list) in lists.into_iter().enumerate() {
-        let more = part as u64 + 1 < count;
-        let object = wire::upd(&desk.party.tally, (list.index, &list.hash), Some(conf), list.chits, more);
+        let rest = match part as u64 + 1 {
+            next if next < count => Rest::Parts,
+            _ if list.index < end => Rest::Later(end),
+            _ => Rest::Nothing,
+        };
+        let object = wire::upd(&desk.party.tally, (list.index, &list.hash), Some(conf), list.chits, rest);
         let key = format!("upd/{}/{part}", desk.party.name());
         post(desk, "chain", &object, key)?;
     }

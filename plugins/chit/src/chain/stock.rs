@@ -15,6 +15,9 @@ use tallyho_plugin::Fault;
 /// The host's faults.
 pub fn update(desk: &mut Desk<'_, '_>, update: &Update, judged: Vec<Judged>) -> Result<(), Fault> {
     backoff::answered(desk, update);
+    if !backoff::is_in_vain(desk, update) {
+        receive::heard(desk);
+    }
     if judged.is_empty() { backoff::step(desk, update) } else { merge(desk, update, judged) }
 }
 
@@ -124,11 +127,12 @@ fn hold(desk: &mut Desk<'_, '_>) {
 fn taken_over(desk: &mut Desk<'_, '_>, update: &Update, last: u64) -> Result<(), Fault> {
     desk.half.conf = desk.half.conf.map(|conf| conf.min(last));
     desk.half.sent = desk.half.sent.min(last);
+    receive::heard(desk);
     receive::agree(desk, last)?;
     receive::fitted(desk);
     let hash = desk.hash(last)?.ok_or_else(|| links::lost(desk, last))?;
     send::ack(desk, last, &hash)?;
-    if update.more {
+    if update.has_more() {
         return Ok(());
     }
     displaced::relink(desk)?;

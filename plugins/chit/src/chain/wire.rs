@@ -49,6 +49,15 @@ pub struct Update {
     pub chits: Vec<Suggested>,
     /// A part that is not the last.
     pub more: bool,
+    /// The sender has further links, and goes on when this one is acknowledged.
+    pub goes_on: bool,
+}
+
+impl Update {
+    /// Whether more comes without our asking, if what is here fits.
+    pub fn has_more(&self) -> bool {
+        self.more || self.goes_on
+    }
 }
 
 /// A chit at its place in the partner's chain.
@@ -96,7 +105,7 @@ pub fn parse_new(chit: &ChitRecord, chain: &Value) -> Result<Update, String> {
     let text = hash(chain)?.ok_or("a new without hash")?;
     let suggested =
         Suggested { chit: chit.uuid().to_owned(), record: Ok(chit.clone()), index, hash: Some(text.clone()) };
-    Ok(Update { index, hash: text, conf: natural(chain, "conf")?, chits: vec![suggested], more: false })
+    Ok(Update { index, hash: text, conf: natural(chain, "conf")?, chits: vec![suggested], more: false, goes_on: false })
 }
 
 fn update(object: &Value) -> Result<Update, String> {
@@ -127,8 +136,10 @@ fn update(object: &Value) -> Result<Update, String> {
     {
         return Err("hash is not that of the last entry".to_owned());
     }
+    let index = index.or(last.map(|last| last.index)).ok_or("an upd without index")?;
     Ok(Update {
-        index: index.or(last.map(|last| last.index)).ok_or("an upd without index")?,
+        index,
+        goes_on: natural(object, "end")?.is_some_and(|end| end > index) && !chits.is_empty(),
         hash: hash.or(stated).ok_or("an upd without hash")?,
         conf: natural(object, "conf")?,
         more: member(object, "more").is_some_and(|more| *more == Value::Bool(true)) && !chits.is_empty(),
@@ -203,15 +214,28 @@ pub fn place(cmd: Option<&str>, index: u64, hash: &str, conf: Option<u64>) -> Va
     object
 }
 
+/// What follows the links of an `upd`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing.
+    Nothing,
+    /// Further parts.
+    Parts,
+    /// Links up to this end, when these are acknowledged.
+    Later(u64),
+}
+
 /// `upd`: links, or, without any, a comparison.
-pub fn upd(tally: &str, (index, hash): (u64, &str), conf: Option<u64>, chits: Vec<Value>, more: bool) -> Value {
+pub fn upd(tally: &str, (index, hash): (u64, &str), conf: Option<u64>, chits: Vec<Value>, rest: Rest) -> Value {
     let mut object = place(Some("upd"), index, hash, conf);
     object["tally"] = Value::from(tally);
     if !chits.is_empty() {
         object["chits"] = Value::Array(chits);
     }
-    if more {
-        object["more"] = Value::Bool(true);
+    match rest {
+        Rest::Nothing => {}
+        Rest::Parts => object["more"] = Value::Bool(true),
+        Rest::Later(end) => object["end"] = Value::from(end),
     }
     object
 }

@@ -7,6 +7,7 @@ pub mod acts;
 pub mod bench;
 pub mod chain;
 pub mod chits;
+pub mod paper;
 
 use serde_json::{Value, json};
 use tallyho_chit::Chit;
