@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 /// Commands whose answers have more members than fit a line, or than anybody looks for, with those that
 /// are shown.
-const SHOWN: [(&[&str], &[&str]); 7] = [
+const SHOWN: [(&[&str], &[&str]); 8] = [
     (&["tally", "list"], &["uuid", "holder", "partner", "side", "state", "net", "memo"]),
     (&["chit", "list"], &["index", "uuid", "by", "type", "units", "state", "confirmed", "date", "memo"]),
     (&["ticket", "list"], &["token", "user", "kind", "state", "expires", "reuse", "issuer", "tally"]),
