@@ -84,7 +84,6 @@ impl Side {
         Side { store, rows, next: 0, _folder: folder }
     }
 
-
     /// Commits the rows of so many batches of chits, each under keys of its own that follow each other.
     fn commit(&mut self, batches: usize) {
         for _ in 0..batches {
