@@ -3,8 +3,9 @@
 
 use super::{checkpoint, limits, send};
 use crate::desk::Desk;
-use crate::half::{Half, Phase, Stat};
-use crate::store::{HALVES, UNSETTLED, key};
+use crate::half::{Phase, Stat};
+use crate::store::{TALLIES, UNSETTLED, key};
+use serde::de::IgnoredAny;
 use tallyho_plugin::context::Scan;
 use tallyho_plugin::services::LogLevel;
 use tallyho_plugin::{Context, Fault};
@@ -43,17 +44,20 @@ pub fn behind(context: &mut Context<'_>, last: &str) -> Result<(), Fault> {
 }
 
 /// Compares ends of halves that seemed equal, from the one after `last`: either side may have been
-/// restored from an old copy.
+/// restored from an old copy. A half without an account of its own is among them, for that copy may be
+/// older than its first chit.
 ///
 /// # Errors
 /// The host's faults.
 pub fn equal(context: &mut Context<'_>, last: &str) -> Result<(), Fault> {
-    let rows: Vec<(Vec<u8>, Half)> = context.scan(HALVES, &after(last))?;
-    for (key, half) in &rows {
-        let usable = half.is_settled() && half.phase != Phase::Closed && half.stat != Stat::Broken;
-        if let Some((tally, holder)) = parts(key).filter(|_| usable) {
-            raise(context, &holder, &tally, send::compare);
-        }
+    let rows: Vec<(Vec<u8>, IgnoredAny)> = context.scan(TALLIES, &after(last))?;
+    for (key, _) in &rows {
+        let Some((tally, holder)) = parts(key) else { continue };
+        raise(context, &holder, &tally, |desk| {
+            let half = &desk.half;
+            let usable = half.is_settled() && half.phase != Phase::Closed && half.stat != Stat::Broken;
+            if usable { send::compare(desk) } else { Ok(()) }
+        });
     }
     let next = rows.last().filter(|_| rows.len() >= limits::RAISED_AT_ONCE as usize).and_then(|(key, _)| parts(key));
     match next {
@@ -72,8 +76,10 @@ fn raise(
 ) {
     let raised = Desk::open(context, holder, tally).and_then(|desk| {
         let Some(mut desk) = desk else { return Ok(()) };
+        let before = desk.half.clone();
         act(&mut desk)?;
-        desk.close()
+        // An account is not made just because somebody looked.
+        if desk.half == before { Ok(()) } else { desk.close() }
     });
     // One that cannot be raised (its partner's outbox is full) must not keep the others back.
     if let Err(fault) = raised {

@@ -12,7 +12,7 @@ use crate::store::{LINKS, number, numbers};
 use serde_json::Value;
 use tallyho_plugin::record::limits::MAX_CHIT;
 use tallyho_plugin::record::{ChitRecord, Timestamp};
-use tallyho_plugin::services::{OUTBOX_FULL, Outgoing, Schedule};
+use tallyho_plugin::services::{OUTBOX_FULL, Outgoing};
 use tallyho_plugin::{Fault, services::LogLevel};
 
 /// S1: the chit at `index`, our end or below, as `good` with `new`.
@@ -130,16 +130,15 @@ pub fn some(desk: &mut Desk<'_, '_>, from: u64, count: u64) -> Result<(), Fault>
     post_lists(desk, lists, conf, last)
 }
 
-/// An empty `upd`: do our ends meet? Tried once; the next occasion comes.
+/// An empty `upd`: do our ends meet?
 ///
 /// # Errors
 /// The host's faults.
 pub fn compare(desk: &mut Desk<'_, '_>) -> Result<(), Fault> {
     let object =
         wire::upd(&desk.party.tally, (desk.half.end, &desk.half.tip), desk.half.conf, Vec::new(), Rest::Nothing);
-    let mut message = outgoing(desk, "chain", &object, format!("upd/{}/0", desk.party.name()))?;
-    message.schedule = Schedule::Once;
-    hand_over(desk, &message)
+    // Tried again until it gets out: a half restored from an older copy learns of its loss in no other way.
+    post(desk, "chain", &object, format!("upd/{}/0", desk.party.name()))
 }
 
 /// One part of an `upd`.
