@@ -194,7 +194,8 @@ pub trait Services {
     /// Sends a message when the event commits.
     ///
     /// # Errors
-    /// As for the trait.
+    /// As for the trait; of code [`OUTBOX_FULL`] where so many wait for that agent that no more is taken: a
+    /// handler that will send it again anyway may go on without.
     fn send(&mut self, message: &Outgoing) -> Result<(), Fault>;
     /// Takes back messages not yet received, by their `Outgoing::key`; whether there was one.
     ///
@@ -257,6 +258,10 @@ pub trait Services {
 /// The code of a fault, of kind `NotFound`, by which [`Services::invoke`] says that no plugin loaded serves that
 /// command to others. It alone is not the event's too: a handler may go on without that plugin.
 pub const NOT_SERVED: &str = "not-served";
+
+/// The code of a fault by which [`Services::send`] says that the outbox takes no more for that agent. It is not the
+/// event's too.
+pub const OUTBOX_FULL: &str = "outbox-full";
 
 /// Commands of the pseudo-plugin `host`, which every plugin may invoke; `Context` wraps them.
 pub mod host_command {

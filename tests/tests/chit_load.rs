@@ -70,16 +70,15 @@ impl Payer<'_> {
         let mut begun = Instant::now();
         while self.paid < chits {
             let before = self.paid;
-            let Ok(mut pipe) = self.door.pipe() else {
-                assert!(begun.elapsed() < PATIENCE, "{}: the site does not come back", self.user);
-                thread::sleep(Duration::from_millis(5)); // it is being started
-                continue;
-            };
-            // Until the site dies; what was under way then is not known.
-            while self.paid < chits && self.go_on(&mut pipe, chits).is_ok() {}
+            match self.door.pipe() {
+                // Until the site dies; what was under way then is not known.
+                Ok(mut pipe) => drop(self.go_on(&mut pipe, chits)),
+                Err(_) => thread::sleep(Duration::from_millis(5)), // it is being started
+            }
             if self.paid > before {
                 begun = Instant::now();
             }
+            assert!(begun.elapsed() < PATIENCE, "{}: nothing more is paid", self.user);
         }
         self.orders
     }

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
-use tallyho_plugin::services::{Check, LogLevel, NOT_SERVED, Outgoing, Range, Relation, Row, Services};
+use tallyho_plugin::services::{Check, LogLevel, NOT_SERVED, OUTBOX_FULL, Outgoing, Range, Relation, Row, Services};
 use tallyho_plugin::{Command, Event, Fault, FaultKind};
 
 /// The keys of the site, and what else an event may ask of the host itself.
@@ -192,6 +192,7 @@ impl<'e> EventServices<'e> {
     fn outbox_failed(&mut self, error: OutboxError) -> Fault {
         match error {
             OutboxError::Store(error) => self.store_failed(error),
+            full @ OutboxError::Full { .. } => Fault::host(full.to_string()).code(OUTBOX_FULL),
             other => Fault::host(other.to_string()),
         }
     }

@@ -161,7 +161,8 @@ fn a_full_outbox_fails_the_event_as_the_hosts_fault() {
         left -= some;
     }
     let over = [Do::Put("k".into(), "v".into()), Do::Send(agent('b'), String::new(), vec![])];
-    assert_eq!(fault(bench.tell(&over)).kind, FaultKind::Host);
+    let full = fault(bench.tell(&over));
+    assert_eq!((full.kind, full.code.as_str()), (FaultKind::Host, OUTBOX_FULL));
     assert_eq!(bench.row("r0", "k"), None);
 }
 

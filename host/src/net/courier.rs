@@ -222,7 +222,10 @@ impl Courier {
         if matters {
             orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::HandedOver, receipts });
         }
-        orders.append(&mut self.work(agent, now));
+        // Where its receipt will come, nothing else has become possible by this.
+        if !receipts {
+            orders.append(&mut self.work(agent, now));
+        }
         orders
     }
 

@@ -413,6 +413,9 @@ impl Outside for ToNet {
         for notice in &released.notices {
             locked(&net.notices).iter().for_each(|hear| hear(notice));
         }
+        // Before the receipts: the peer may be waiting for an answer, for receipts nobody waits, and each
+        // may cost it a commit.
+        net.post(released.withdrawn, released.posts, fresh);
         for (agent, receipt) in released.receipts {
             // On each channel: one of them may be dead without anybody knowing yet.
             for channel in net.channels.with(&agent) {
@@ -421,7 +424,6 @@ impl Outside for ToNet {
                 }
             }
         }
-        net.post(released.withdrawn, released.posts, fresh);
     }
 }
 

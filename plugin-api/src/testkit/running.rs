@@ -8,7 +8,7 @@ use super::state::{State, Table};
 use super::{hosted, limits};
 use crate::event::Command;
 use crate::record::{AgentId, Timestamp, signing};
-use crate::services::{Check, LogLevel, NOT_SERVED, Outgoing, Range, Relation, Row, Services};
+use crate::services::{Check, LogLevel, NOT_SERVED, OUTBOX_FULL, Outgoing, Range, Relation, Row, Services};
 use crate::{Context, Event, Fault, FaultKind};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -160,6 +160,9 @@ impl Services for Running<'_> {
     fn send(&mut self, message: &Outgoing) -> Result<(), Fault> {
         if !message.from.is_empty() && !self.keys.users.contains_key(&message.from) {
             return Err(Fault::refused(format!("{} is no user of this site", message.from)));
+        }
+        if self.state.outbox_full {
+            return Err(Fault::host("many messages wait for that agent already").code(OUTBOX_FULL));
         }
         let plugin = self.plugin().to_owned();
         self.effects.list.push(Effect::Send { plugin, message: Box::new(message.clone()) });

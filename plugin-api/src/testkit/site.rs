@@ -160,6 +160,12 @@ impl Site {
         self.clock = self.clock.max(now);
     }
 
+    /// Whether the outbox is full, as towards a partner who has been away for long: sending then fails with
+    /// [`OUTBOX_FULL`](crate::services::OUTBOX_FULL).
+    pub fn fill_outbox(&mut self, full: bool) {
+        self.state.outbox_full = full;
+    }
+
     /// Whether each event is run twice to see that both runs want the same (the default).
     pub fn check_determinism(&mut self, twice: bool) {
         self.twice = twice;

@@ -11,7 +11,7 @@ struct Probe;
 
 impl Handler for Probe {
     fn manifest() -> Manifest {
-        let commands = ["put", "put-then-panic", "foreign", "send", "ticket", "relate", "tick"];
+        let commands = ["put", "put-then-panic", "foreign", "send", "ticket", "relate", "tick", "name"];
         let manifest = Manifest::new("probe", "0.1.0")
             .target(
                 Target::new("probe", &["hello", "about", "ticket"]).relation_in_object("uuid").unrelated(&["hello"]),
@@ -68,6 +68,7 @@ impl Handler for Probe {
                 let (user, subject, partner) = ("alice".to_owned(), "u".to_owned(), "bob".to_owned());
                 context.relate(&Relation { user, subject, partner, agent, host: None, port: None, until: None })?;
             }
+            "name" => return Ok(context.dated_uuid().into()),
             "tick" => context.set_timer("tick", context.now().plus(5))?,
             other => return Err(Fault::usage(other)),
         }
@@ -134,6 +135,18 @@ fn effects_apply_only_when_the_handler_succeeds() {
     assert_eq!(site.command("get", json!(0)).unwrap(), Value::Null);
     site.command("put", json!(2)).unwrap();
     assert_eq!(site.command("get", json!(0)).unwrap(), json!(2));
+}
+
+#[test]
+fn dated_uuids_stand_in_the_order_in_which_they_were_made() {
+    let mut site = site();
+    let names: Vec<String> = (0..50)
+        .map(|_| {
+            site.advance(1);
+            site.command("name", json!(0)).unwrap().as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert!(names.is_sorted() && names.iter().all(|name| crate::record::is_uuid(name)), "{names:?}");
 }
 
 #[test]

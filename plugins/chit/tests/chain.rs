@@ -54,6 +54,22 @@ fn with_both_sides_at_work_each_chit_takes_a_few_messages() {
 }
 
 #[test]
+fn a_chit_binds_though_the_outbox_is_full_and_is_sent_when_there_is_room() {
+    for place in [STOCK, FOIL] {
+        let mut net = chains(4);
+        pay(&mut net, place);
+        net.settle();
+        net.sites[place].fill_outbox(true);
+        (0..3).for_each(|_| drop(pay(&mut net, place)));
+        net.calm(60_000);
+        assert_eq!((half(&net.sites[place]).end, half(&net.sites[1 - place]).end), (4, 1));
+        net.sites[place].fill_outbox(false);
+        net.calm(60_000);
+        assert_agreed(&net);
+    }
+}
+
+#[test]
 fn chits_made_while_the_partner_is_away_go_in_parts_and_fill_no_outbox() {
     for place in [STOCK, FOIL] {
         let mut net = chains(3);

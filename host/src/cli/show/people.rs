@@ -29,7 +29,7 @@ const SHOWN: &[(&[&str], &[&str])] = &[
 
 /// First words of commands whose answers have members for `--wait` and for scripts, and those members.
 const ACTS: [&str; 3] = ["tally", "chit", "invoice"];
-const FOR_SCRIPTS: [&str; 3] = ["half", "chit", "wait"];
+const FOR_SCRIPTS: [&str; 4] = ["half", "chit", "link", "wait"];
 
 /// The answer without what people are not shown.
 pub(super) fn picked<'a>(words: &[&str], answer: &'a Value) -> Cow<'a, Value> {

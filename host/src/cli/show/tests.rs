@@ -32,6 +32,11 @@ fn people_see_what_they_look_for_and_scripts_everything() {
     assert!(show(&["call"], &acted).contains("half"), "what was called by `call` is shown whole");
     let paid = json!({"uuid": "18d4", "state": "L.good", "index": 1, "hash": "h", "link": "l", "tally": "9b8f", "chit": "alice/9b8f/18d4", "wait": ["good"]});
     assert_eq!(show(&["chit", "pay"], &paid), "uuid:  18d4\nstate: L.good\nindex: 1\n");
+    let asked = json!({"uuid": "18d4", "state": "A.pend", "index": null, "stalled": "the partner is away"});
+    let shown = show(&["chit", "ask"], &asked);
+    assert_eq!(shown, "uuid:    18d4\nstate:   A.pend\nstalled: the partner is away\n");
+    let known = json!({"uuid": "18d4", "link": "h", "record": {"by": "foil"}});
+    assert_eq!(show(&["chit", "show"], &known), "uuid:   18d4\nrecord:\n  by: foil\n");
     let invoice =
         json!({"link": "https://l", "json": {"pay": {}}, "chad": {"cuid": "bob", "agent": AGENT}, "units": 5});
     let shown = show(&["invoice", "new"], &invoice);

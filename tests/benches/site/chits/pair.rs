@@ -15,6 +15,9 @@ pub const FOIL: &str = "bob";
 /// Chits under way at a time: two batches of the ledger.
 const TOGETHER: u64 = 512;
 
+/// Between two looks at a single chit: looking costs the site processor time.
+const LOOK: Duration = Duration::from_micros(100);
+
 /// Two sites.
 pub struct Pair {
     pub stock: Site,
@@ -82,13 +85,17 @@ impl Pair {
     /// Has the foil pay one chit; how long it takes until it is confirmed on both sides.
     pub fn pay_one(&mut self, payer: &Client, payee: &Client) -> Duration {
         let tally = self.tallies[0].clone();
-        let chits = *self.chits.entry(tally.clone()).and_modify(|chits| *chits += 1).or_insert(1);
+        *self.chits.entry(tally.clone()).or_default() += 1;
         let begun = Instant::now();
-        payer.call("chit", "pay", &order(&tally)).expect("a chit can be paid");
+        let paid = payer.call("chit", "pay", &order(&tally)).expect("a chit can be paid");
+        let uuid = paid["uuid"].as_str().expect("a chit has a uuid");
         // The payer is the last to know.
-        for (client, user) in [(payer, FOIL), (payee, STOCK)] {
-            while conf(client, user, &tally) != Some(chits) {
-                assert!(begun.elapsed() < PATIENCE, "{user}: chit {chits} is never confirmed");
+        for (client, user) in [(payee, STOCK), (payer, FOIL)] {
+            let chit = json!({ "chit": format!("{user}/{tally}/{uuid}") });
+            // Until it has come, there is no such chit.
+            while !client.call("chit", "state", &chit).is_ok_and(|state| confirmed(&state)) {
+                assert!(begun.elapsed() < PATIENCE, "{user}: {chit} is never confirmed");
+                std::thread::sleep(LOOK);
             }
         }
         begun.elapsed()
@@ -119,6 +126,11 @@ impl Pair {
 
 fn order(tally: &str) -> Value {
     json!({ "tally": tally, "units": 1_000, "memo": "Rye loaf", "user": FOIL })
+}
+
+/// Whether `confirmed` is among the words that are true of a chit.
+fn confirmed(state: &Value) -> bool {
+    state["wait"].as_array().is_some_and(|words| words.iter().any(|word| word == "confirmed"))
 }
 
 fn conf(client: &Client, user: &str, tally: &str) -> Option<u64> {
