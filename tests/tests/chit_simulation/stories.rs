@@ -47,6 +47,24 @@ fn a_restored_site_gets_back_what_it_lost_though_its_partner_cannot_be_reached_a
 }
 
 #[test]
+fn what_a_restored_site_lacks_is_sent_though_it_went_out_a_moment_ago() {
+    everywhere(|world, people, site| {
+        pay(world, people, site, 5);
+        let copy = world.sites[site].disk.copy();
+        world.calm(100);
+        pay(world, people, 1 - site, 7);
+        world.calm(100);
+        people.restore(world, site, &copy);
+        // It cannot say that it is back until the moment has passed in which it would compare ends.
+        world.cut(0, 1, true);
+        world.calm(1_300);
+        world.cut(0, 1, false);
+        people.perform(world, 0, 1 - site, &Act::Ask(9)).unwrap();
+        world.calm(1_000);
+    });
+}
+
+#[test]
 fn a_tally_on_which_nothing_was_paid_can_be_closed() {
     everywhere(|world, people, site| {
         people.perform(world, 0, site, &Act::Close).unwrap();

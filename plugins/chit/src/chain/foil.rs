@@ -60,9 +60,10 @@ fn append(desk: &mut Desk<'_, '_>, judged: Vec<Judged>) -> Result<bool, Fault> {
 
 /// The links from `from` on went out a moment ago, as far as they were there: the partner's message has
 /// crossed them, and only what is new need follow. With both sides at work each message crosses others, and
-/// each would draw all of them once more.
+/// each would draw all of them once more. Not where we are settled: what was acknowledged is not on its way,
+/// and no checkpoint would follow.
 fn on_the_way(desk: &Desk<'_, '_>, from: u64) -> bool {
     let half = &desk.half;
     let recent = desk.context.now().0 - half.sent_at.0 <= limits::ON_THE_WAY;
-    recent && half.talk.sent_from <= from && from <= half.sent + 1
+    recent && !half.is_settled() && half.talk.sent_from <= from && from <= half.sent + 1
 }

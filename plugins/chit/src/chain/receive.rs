@@ -102,7 +102,8 @@ fn equal(desk: &mut Desk<'_, '_>, update: &Update) -> Result<(), Fault> {
 }
 
 /// What is due above an index that is equal, after links came in: links that were never sent, or whose
-/// copies should have arrived long ago and have not.
+/// copies should have arrived long ago and have not. A settled half had its last link acknowledged before
+/// this message, so a partner that lacks it has lost it, and no checkpoint will bring it.
 ///
 /// # Errors
 /// The host's faults.
@@ -112,7 +113,7 @@ pub fn rest(desk: &mut Desk<'_, '_>, index: u64) -> Result<(), Fault> {
         return send::announce(desk);
     }
     let above = index.max(half.talk.theirs.unwrap_or(index));
-    let late = desk.context.now().0 - half.sent_at.0 > limits::ON_THE_WAY;
+    let late = half.is_settled() || desk.context.now().0 - half.sent_at.0 > limits::ON_THE_WAY;
     if half.end > above && late { send::upd(desk, index + 1, limits::PARTS) } else { Ok(()) }
 }
 

@@ -45,17 +45,21 @@ pub fn messages(world: &World, before: usize) -> usize {
     world.said[before..].iter().filter(|(_, row)| row.message.target == "chit").count()
 }
 
-/// Has it happen and everything come to rest: the messages that took within [`REST`], and those in the hours
-/// after ([`WATCHED`]).
-pub fn cost(world: &mut World, people: &mut People, trouble: impl FnOnce(&mut World, &mut People)) -> [usize; 2] {
+/// Has it happen and everything come to rest: the messages that took within [`REST`].
+pub fn cost(world: &mut World, people: &mut People, trouble: impl FnOnce(&mut World, &mut People)) -> usize {
     let before = world.said.len();
     trouble(world, people);
     world.heal();
     people.settle(world);
     world.calm(REST);
-    let (spent, after) = (messages(world, before), world.said.len());
+    messages(world, before)
+}
+
+/// Messages in the next hours ([`WATCHED`]).
+pub fn later(world: &mut World) -> usize {
+    let before = world.said.len();
     world.calm(WATCHED);
-    [spent, messages(world, after)]
+    messages(world, before)
 }
 
 /// Puts another content for a chit into a half behind the handler's back, with the user's own signature and
