@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tallyho::ledger::outbox::OutboxRow;
 use tallyho::plugin::{Plugin, StaticPlugin};
 use tallyho::site::tickets::Token;
-use tallyho_fixture_acknowledging::Acknowledging;
+use tallyho_chit::Chit;
 use tallyho_plugin::FaultKind;
 use tallyho_plugin::record::Chad;
 use tallyho_tally::store::Presentation;
@@ -21,12 +21,12 @@ pub fn tally() -> Arc<dyn Plugin> {
     Arc::new(StaticPlugin::<Tally>::create().expect("the tally handler can be made"))
 }
 
-/// A handler in the place of the one for chits.
+/// The chit handler.
 ///
 /// # Panics
 /// When it cannot be made.
 pub fn chit() -> Arc<dyn Plugin> {
-    Arc::new(StaticPlugin::<Acknowledging>::create().expect("the handler can be made"))
+    Arc::new(StaticPlugin::<Chit>::create().expect("the chit handler can be made"))
 }
 
 /// One half of a tally, as its site keeps it.

@@ -20,7 +20,7 @@ use tallyho_tests::sim::chits::storm::{Script, rage};
 use tallyho_tests::sim::chits::{People, Shape, deals, wrong};
 
 /// Steps of bad times in each story.
-const STEPS: usize = 130;
+const STEPS: usize = 115;
 
 /// Hours in milliseconds.
 const HOUR: i64 = 3_600_000;

@@ -1,14 +1,11 @@
 //! Tallies between users of a world, and their accounts as the handlers keep them.
 
 use crate::sim::site::MakePlugin;
-use crate::sim::tallies::tally;
+use crate::sim::tallies::{chit, tally};
 use crate::sim::{Disk, Plan, World};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use tallyho::plugin::{Plugin, StaticPlugin};
-use tallyho_chit::Chit;
 use tallyho_chit::entry::{Entry, Link, Status};
 use tallyho_chit::half::Half;
 use tallyho_chit::store;
@@ -17,14 +14,6 @@ use tallyho_plugin::record::Side;
 /// Milliseconds in which everything comes to rest once nothing fails any more: the longest delay of the
 /// schedule (PROTOCOL 11.2) and some more.
 pub const REST: i64 = 900_000;
-
-/// The chit handler.
-///
-/// # Panics
-/// When it cannot be made.
-pub fn chit() -> Arc<dyn Plugin> {
-    Arc::new(StaticPlugin::<Chit>::create().expect("the chit handler can be made"))
-}
 
 /// A tally and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
