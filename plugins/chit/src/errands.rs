@@ -2,7 +2,7 @@
 
 use crate::desk::Desk;
 use crate::entry::Request;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tallyho_plugin::Fault;
 use tallyho_plugin::record::ChitRecord;
 use tallyho_plugin::services::Outgoing;
@@ -71,10 +71,8 @@ impl Errand {
 /// # Errors
 /// The host's faults.
 pub fn send(desk: &mut Desk<'_, '_>, verb: Verb, chit: &ChitRecord) -> Result<(), Fault> {
-    let object = match verb {
-        Verb::Pend => unsigned(chit),
-        Verb::Void => json!({ "tally": chit.tally(), "uuid": chit.uuid() }),
-    };
+    // A refusal has the record too, so that it is known which of several askings is refused.
+    let object = unsigned(chit);
     let (partner, holder) = (desk.party.partner.clone(), desk.party.holder.clone());
     let mut message = Outgoing::new(partner, holder, "chit", verb.name(), &object)?;
     message.key = errand(desk, verb, chit.uuid()).key();

@@ -56,7 +56,11 @@ fn pend(desk: &mut Desk<'_, '_>, object: Value) -> Result<(), Fault> {
 fn void(desk: &mut Desk<'_, '_>, object: &Value) -> Result<(), Fault> {
     let Some(uuid) = object["uuid"].as_str().filter(|uuid| is_uuid(uuid)) else { return Ok(()) };
     let stored = desk.entry(uuid)?;
-    rules::step(desk, uuid, stored, Happening::PeerVoid, Input::Nothing).map(drop)
+    // What else it may say of a chit is nobody's business.
+    let same = |chit: &ChitRecord| stored.as_ref().is_some_and(|stored| stored.core == chit.core_canonical());
+    let chit = ChitRecord::parse(object.clone()).ok().filter(same);
+    let input = chit.as_ref().map_or(Input::Nothing, Input::Chit);
+    rules::step(desk, uuid, stored, Happening::PeerVoid, input).map(drop)
 }
 
 /// `good`: the chain judges the chit, and links it (PROTOCOL 6.4).

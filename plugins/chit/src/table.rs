@@ -134,6 +134,9 @@ pub static RULES: &[Rule] = &[
     rule!("C3",  [Nothing, APend, AVoid], PeerGood, [ByPartner, Valid], [Store, Notify("good")], AGood),
     rule!("C3b", [Nothing, LPend, LVoid], PeerGood, [ByUs, Valid], [Store, Notify("own")], LGood),
     rule!("C4",  [APend],         PeerVoid,    [], [Notify("void")], AVoid),
+    // The answer came before the transport's word that the question had arrived; by its content it is told
+    // from a late copy that refuses what was asked before (C5).
+    rule!("C4",  [ADraftPend],    PeerVoid,    [SameCore], [Withdraw, Notify("void")], AVoid),
     rule!("C5",  [AVoid],         UserAsk,     [Takes, Confirmed, ByPartner, InRange], [Store, Send], ADraftPend),
     rule!("C6",  [Nothing],       PeerPend,    [Takes, Invoice, Room], [Store, Notify("pend")], LPend),
     rule!("C7",  [LVoid],         PeerPend,    [OtherCore, Takes, Invoice, Room], [Store, Notify("pend")], LPend),

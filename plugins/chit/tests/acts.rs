@@ -101,6 +101,31 @@ fn an_invoice_refused_whose_refusal_got_lost_is_refused_again_when_it_is_repeate
 }
 
 #[test]
+fn a_refusal_counts_though_the_transport_has_not_said_yet_that_the_invoice_arrived() {
+    let mut net = pair(4);
+    let asked = act(&mut net, 0, "ask", json!({ "units": 7 })).unwrap();
+    // The channel breaks once bob's site has it: alice's still has it to send.
+    let carry = |net: &mut Net, from: usize| {
+        let address = net.sites[from].address();
+        let envelope = net.sites[from].sent().last().unwrap().envelope(&address);
+        net.sites[1 - from].deliver(&envelope).unwrap();
+        envelope
+    };
+    carry(&mut net, 0);
+    act(&mut net, 1, "refuse", json!({ "uuid": asked["uuid"] })).unwrap();
+    let refusal = carry(&mut net, 1);
+    assert_eq!(reasons(&mut net, 0), ["void"]);
+    net.settle();
+    both(&mut net, &asked["uuid"], "A.void", "L.void");
+    // A copy of it does not refuse what is asked anew.
+    net.a().advance(1);
+    act(&mut net, 0, "ask", json!({ "units": 6, "again": asked["uuid"] })).unwrap();
+    net.a().deliver(&refusal).unwrap();
+    net.settle();
+    both(&mut net, &asked["uuid"], "A.pend", "L.pend");
+}
+
+#[test]
 fn the_payor_may_refuse_again_by_hand() {
     let mut net = pair(5);
     let asked = act(&mut net, 0, "ask", json!({ "units": 7 })).unwrap();

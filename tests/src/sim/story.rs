@@ -8,7 +8,7 @@ use tallyho::ledger::outbox::OutboxRow;
 use tallyho_plugin::record::Timestamp;
 
 /// Lines remembered.
-const REMEMBERED: usize = 600;
+const REMEMBERED: usize = 1_500;
 
 /// When the worlds of this simulation begin.
 pub(super) const BEGIN: Timestamp = Timestamp(1_700_000_000_000);
@@ -83,8 +83,8 @@ pub fn words(row: &OutboxRow) -> String {
 fn chit(record: &Value) -> String {
     let by = record["by"].as_str().unwrap_or("?");
     match record["units"].as_i64() {
-        Some(units) => format!(" {} by {by} {units}", short(&record["uuid"])),
-        None => format!(" {} by {by} sets {}", short(&record["uuid"]), record["ref"]),
+        Some(units) => format!(" {} by {by} {units}", last(&record["uuid"])),
+        None => format!(" {} by {by} sets {}", last(&record["uuid"]), record["ref"]),
     }
 }
 
@@ -104,4 +104,9 @@ fn place(at: &Value) -> String {
 /// Enough of a name to tell it from others.
 fn short(value: &Value) -> &str {
     value.as_str().and_then(|text| text.get(..6)).unwrap_or("?")
+}
+
+/// The same for a chit, whose uuid begins with its time.
+fn last(value: &Value) -> &str {
+    value.as_str().and_then(|text| text.get(text.len().saturating_sub(6)..)).unwrap_or("?")
 }
