@@ -355,6 +355,7 @@ impl Drop for Site {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -147,7 +147,7 @@ fn believe(net: &mut Net, place: usize) {
     net.sites[place].take_sent();
     let site = &mut net.sites[place];
     let half = half(site);
-    let (key, mut row) = site.rows("chit.links").into_iter().last().unwrap();
+    let (key, mut row) = site.rows("chit.links").into_iter().next_back().unwrap();
     let chit = row["chit"].as_str().unwrap().to_owned();
     let prior = chain_of(site).iter().rev().nth(1).map(|(_, hash)| hash.clone()).unwrap();
     let sign = UserKey::of("mallory").sign("nothing");
