@@ -13,6 +13,7 @@ use tallyho_plugin::record::{ChitType, Side};
 /// nothing answers are repaired by a person only (PROTOCOL 11.1).
 pub fn wrong(world: &World, people: &People, lossy: bool) -> Vec<String> {
     let mut wrong = tallies::left(world);
+    let halves = tallies::halves(world);
     for (number, deal) in people.deals.iter().enumerate() {
         let mut told = Vec::new();
         let held = accounts(world, deal);
@@ -31,7 +32,7 @@ pub fn wrong(world: &World, people: &People, lossy: bool) -> Vec<String> {
         if let [Some(stock), Some(foil)] = &held {
             told.extend(together(stock, foil));
         }
-        told.extend(closing(world, deal, &held));
+        told.extend(closing(&halves, deal, &held));
         told.extend(pledged(people, number, &held));
         // A closed half takes no invoice, and says nothing to that.
         let closing = held.iter().flatten().any(|account| account.half.phase != Phase::Open);
@@ -154,9 +155,9 @@ fn set(account: &Account, side: Side) -> Map<String, Value> {
 }
 
 /// A tally whose chain says so is closing, and one that is closing with nothing owed is closed, on both sides.
-fn closing(world: &World, deal: &Deal, held: &[Option<Account>; 2]) -> Vec<String> {
+fn closing(halves: &[tallies::Half], deal: &Deal, held: &[Option<Account>; 2]) -> Vec<String> {
     let mut wrong = Vec::new();
-    let states: Vec<(usize, &str)> = tallies::halves(world)
+    let states: Vec<(usize, &str)> = halves
         .iter()
         .filter(|half| half.half.uuid == deal.uuid)
         .map(|half| (usize::from(half.half.holder != deal.ends[0].1), half.state()))
