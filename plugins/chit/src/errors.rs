@@ -145,7 +145,7 @@ impl From<Refusal> for Fault {
             NotOpen(tally) => (FaultKind::Refused, "state", format!("see `tally show {tally}`")),
             NoChit { tally, .. } => (FaultKind::NotFound, "no-such-chit", format!("see `chit list {tally}`")),
             SeveralChits { tally, .. } => {
-                (FaultKind::Usage, "ambiguous", format!("give more of it; see `chit list {tally}`"))
+                (FaultKind::Usage, "ambiguous", format!("give more of it, or all; see `chit list {tally}`"))
             }
             State { state, chit, .. } => (FaultKind::Refused, "state", next_step(state, &chit)),
             // The reference's code for it.

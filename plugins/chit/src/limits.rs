@@ -30,6 +30,10 @@ pub const RAISED_AT_ONCE: u32 = 100;
 /// Chits that one list shows at most.
 pub const LISTED: u32 = 1_000;
 
+/// Chits looked through for one whose uuid ends as given: some 30 ms. On a longer tally people give the
+/// whole uuid.
+pub const LOOKED_THROUGH: u32 = 10_000;
+
 /// Bytes of one list at most: memos and references may be long, and the answer goes through one line.
 pub const LISTED_BYTES: usize = 4 << 20;
 

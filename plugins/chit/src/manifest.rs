@@ -141,7 +141,7 @@ fn on_tally(name: &str, help: &str) -> CommandSpec {
 }
 
 fn on_chit(name: &str, help: &str) -> CommandSpec {
-    let uuid = Argument::positional("uuid", ArgumentKind::Text, "the chit's uuid, or its first digits");
+    let uuid = Argument::positional("uuid", ArgumentKind::Text, "the chit's uuid, or its last digits");
     on_tally(name, help).argument(uuid.example("3f0f7c52"))
 }
 

@@ -3,7 +3,8 @@
 use crate::desk::Desk;
 use crate::entry::Entry;
 use crate::errors::Refusal;
-use crate::store::{CHITS, HALVES, TALLIES, key};
+use crate::limits::LOOKED_THROUGH;
+use crate::store::{CHITS, HALVES, TALLIES, key, of_half};
 use serde::de::IgnoredAny;
 use tallyho_plugin::context::Scan;
 use tallyho_plugin::record::is_uuid;
@@ -80,20 +81,25 @@ pub fn desk<'a, 'c>(context: &'a mut Context<'c>, given: &str, user: Option<&str
     })
 }
 
-/// The chit meant by a uuid, or an unambiguous beginning of one, and its row.
+/// The chit meant by a uuid, or an unambiguous beginning or end of one, and its row. Uuids of chits begin
+/// with the time at which they were written, so it is by their last digits that people tell them apart.
 ///
 /// # Errors
 /// `NotFound`, or `Usage` where several fit.
 pub fn chit(desk: &mut Desk<'_, '_>, given: &str) -> Result<(String, Entry), Fault> {
     let (tally, prefix) = (desk.party.tally.clone(), given.to_lowercase());
     if prefix.is_empty() {
-        return Err(Fault::usage("the chit's uuid is missing").fix("give it, or its first digits; see `chit list`"));
+        return Err(Fault::usage("the chit's uuid is missing").fix("give it, or its last digits; see `chit list`"));
     }
     let scan = beginning(&desk.chit_key(&prefix), 2);
-    let rows: Vec<(Vec<u8>, IgnoredAny)> = desk.context.scan(CHITS, &scan)?;
-    let [(key, _)] = rows.as_slice() else {
+    let begin: Vec<(Vec<u8>, IgnoredAny)> = desk.context.scan(CHITS, &scan)?;
+    let keys = match begin.as_slice() {
+        [(key, _)] => vec![key.clone()],
+        _ => ending(desk, &prefix)?,
+    };
+    let [key] = keys.as_slice() else {
         let chit = given.to_owned();
-        let refusal = match rows.is_empty() {
+        let refusal = match begin.is_empty() && keys.is_empty() {
             true => Refusal::NoChit { tally, chit },
             false => Refusal::SeveralChits { tally, chit },
         };
@@ -102,6 +108,17 @@ pub fn chit(desk: &mut Desk<'_, '_>, given: &str) -> Result<(String, Entry), Fau
     let uuid = String::from_utf8_lossy(key.get(desk.key.len() + 1..).unwrap_or_default()).into_owned();
     let entry = desk.entry(&uuid)?;
     entry.map(|entry| (uuid, entry)).ok_or_else(|| Refusal::NoChit { tally, chit: given.to_owned() }.into())
+}
+
+/// Keys of the half's chits whose uuids end so. None where there are more chits than are looked at: among
+/// the others may be one more.
+fn ending(desk: &mut Desk<'_, '_>, digits: &str) -> Result<Vec<Vec<u8>>, Fault> {
+    let rows: Vec<(Vec<u8>, IgnoredAny)> = desk.context.scan(CHITS, &of_half(&desk.key, LOOKED_THROUGH))?;
+    if rows.len() >= LOOKED_THROUGH as usize {
+        return Ok(Vec::new());
+    }
+    let keys = rows.into_iter().map(|(key, _)| key);
+    Ok(keys.filter(|key| key.ends_with(digits.as_bytes())).collect())
 }
 
 /// All keys that begin so.

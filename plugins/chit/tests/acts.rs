@@ -300,3 +300,27 @@ fn a_tally_that_is_not_open_takes_no_chits() {
         assert!(net.a().rows("chit.chits").is_empty(), "{status}");
     }
 }
+
+#[test]
+fn a_chit_is_named_by_its_last_digits_and_several_that_fit_are_refused() {
+    let mut net = pair(41);
+    let mut uuids = Vec::new();
+    // Made at the same instant, so they begin alike; seventeen of them cannot all end in other digits.
+    for _ in 0..17 {
+        let drafted = act(&mut net, 1, "draft", json!({ "units": 3 })).unwrap();
+        uuids.push(drafted["uuid"].as_str().unwrap().to_owned());
+    }
+    for uuid in &uuids {
+        assert_eq!(act(&mut net, 1, "text", json!({ "uuid": uuid[uuid.len() - 8..] })).unwrap()["uuid"], **uuid);
+    }
+    let codes: Vec<String> = ('0'..='9')
+        .chain('a'..='f')
+        .filter_map(|digit| act(&mut net, 1, "text", json!({ "uuid": digit.to_string() })).err())
+        .map(|fault| fault.code)
+        .collect();
+    assert!(codes.contains(&"ambiguous".to_owned()), "{codes:?}");
+    let fault = act(&mut net, 1, "text", json!({ "uuid": &uuids[0][..6] })).unwrap_err();
+    assert_eq!((fault.code.as_str(), fault.fix.is_some()), ("ambiguous", true));
+    let fault = act(&mut net, 1, "text", json!({ "uuid": "ffff-ffff" })).unwrap_err();
+    assert_eq!(fault.code, "no-such-chit");
+}

@@ -1,6 +1,6 @@
 //! What the whole site can do, each figure beside what it is measured against in the same run.
 //!
-//! `cargo bench -p tallyho-tests --bench site` measures everything (some four minutes);
+//! `cargo bench -p tallyho-tests --bench site` measures everything (some ten minutes);
 //! `cargo bench -p tallyho-tests --bench site -- messages events` measures these alone.
 //! Each line has the figure, its ratio to something bare, the requirement, and `ok` or `MISSED`.
 //!

@@ -254,8 +254,8 @@ fn a_full_window_of_messages_given_up_is_tried_again_when_somebody_sends() {
         desk.failed(1);
         desk.pause()
     } {
-        // Each row has its own random delay: until all have been tried.
-        desk.wait(pause);
+        // Each row has its own random delay: longer than any, so that one call is an attempt of all.
+        desk.wait(pause + 2 * REQUEST_RETRY_MS.1);
     }
     assert_eq!(desk.courier.queued(&peer()), OUTBOX_WINDOW);
     assert_eq!(desk.post(window + 1), [Dial(1)]);
