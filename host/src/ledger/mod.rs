@@ -21,6 +21,7 @@ mod relate_tests;
 #[cfg(test)]
 mod robot;
 pub mod router;
+pub mod seeds;
 pub mod services;
 pub mod sweep;
 pub mod table;

@@ -2,7 +2,7 @@
 
 use super::limits::METRICS;
 use crate::plugin::Plugin;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tallyho_plugin::{Manifest, Target};
@@ -34,8 +34,9 @@ pub struct Clash {
 /// The plugins that serve a site. A new table replaces the old one between two events.
 #[derive(Default, Clone)]
 pub struct PluginTable {
-    by_name: HashMap<String, Arc<Serving>>,
-    by_target: HashMap<String, Arc<Serving>>,
+    // A handful of short names, looked up several times an event: hashing them would cost more.
+    by_name: BTreeMap<String, Arc<Serving>>,
+    by_target: BTreeMap<String, Arc<Serving>>,
 }
 
 impl PluginTable {
@@ -79,9 +80,7 @@ impl PluginTable {
 
     /// All, by name.
     pub fn all(&self) -> Vec<&Arc<Serving>> {
-        let mut all: Vec<_> = self.by_name.values().collect();
-        all.sort_by(|one, other| one.plugin.manifest().name.cmp(&other.plugin.manifest().name));
-        all
+        self.by_name.values().collect()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::control::server::Server;
 use crate::crash::crash_point;
 use crate::ledger::buffer::Buffer;
 use crate::ledger::core::Parts;
+use crate::ledger::seeds::Seeds;
 use crate::ledger::table::Clash;
 use crate::ledger::{Ledger, PluginTable};
 use crate::net::channels::Bounds;
@@ -169,12 +170,13 @@ impl Node {
             u64::from_le_bytes(random()),
         );
         let host = SiteHost { keys: Arc::clone(&keys), endpoint: place, relations: Arc::clone(&relations) };
+        let mut seeds = Seeds::new();
         let parts = Parts {
             store: Box::new(store),
             table: Arc::new(ArcSwap::from_pointee(table)),
             host: Arc::new(host),
             relations,
-            seeds: Box::new(random),
+            seeds: Box::new(move || seeds.next()),
         };
         let watchers = Arc::new(Watchers::default());
         let heard = Arc::clone(&watchers);

@@ -5,6 +5,7 @@ use async_std::net::TcpListener;
 use async_std::task;
 use std::sync::Arc;
 use tallyho::ledger::core::Parts;
+use tallyho::ledger::seeds::Seeds;
 use tallyho::ledger::services::{Host, HostCall};
 use tallyho::ledger::{Ledger, PluginTable};
 use tallyho::net::channels::Bounds;
@@ -86,14 +87,14 @@ pub fn parts(store: Box<dyn Store>, relations: Arc<RelationRegistry>) -> Parts {
     let plugin = StaticPlugin::<Noop>::create().expect("the handler can be made");
     let table = PluginTable::default().with(Arc::new(plugin)).expect("the table is empty");
     let table = Arc::new(Arc::new(table).into());
-    Parts { store, table, host: Arc::new(Keyless(identity().agent().clone())), relations, seeds: Box::new(seed) }
-}
-
-/// As a real site draws them.
-fn seed() -> [u8; 32] {
-    let mut seed = [0; 32];
-    aws_lc_rs::rand::fill(&mut seed).expect("the system has random bytes");
-    seed
+    let mut seeds = Seeds::new();
+    Parts {
+        store,
+        table,
+        host: Arc::new(Keyless(identity().agent().clone())),
+        relations,
+        seeds: Box::new(move || seeds.next()),
+    }
 }
 
 fn related(agent: AgentId) -> Granted {
