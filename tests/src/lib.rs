@@ -1,6 +1,7 @@
 //! What the whole-site tests share.
 
 pub mod batches;
+pub mod counter;
 pub mod deal;
 pub mod flows;
 pub mod peer;

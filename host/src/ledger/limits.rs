@@ -62,6 +62,14 @@ pub const TIMER_RETRY_MS: i64 = 60_000;
 /// Messages that a handler could not handle, kept for the operator, oldest overwritten.
 pub const QUARANTINE_SLOTS: u64 = 1_024;
 
+/// Messages kept for a plugin that is held, from peers that do not keep them themselves: 64 MiB of the
+/// largest. Those beyond are dropped, and their senders repeat them on their own schedules.
+pub const EVENTS_HELD: u64 = 1_024;
+
+/// Events of all kinds kept for a plugin that is held. Reports on its own messages are never sent again,
+/// and there is one at most for each of its messages that waits for a peer.
+pub const REPORTS_HELD: u64 = 100_000;
+
 /// The first and the longest wait, in milliseconds, before a batch that the store refused is run
 /// again.
 pub const STORE_RETRY_MS: (u64, u64) = (100, 5_000);

@@ -18,6 +18,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::time::Instant;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
 use tallyho_plugin::services::{Check, LogLevel, Outgoing, Range, Relation, Row, Services};
 use tallyho_plugin::{Command, Event, Fault, FaultKind};
@@ -140,11 +141,17 @@ impl<'e> EventServices<'e> {
     /// The handler's fault, or that of a plugin it called.
     pub fn run(&mut self, plugin: &str, event: &Event) -> Result<Vec<u8>, Fault> {
         let table = self.table;
-        let Some(serving) = table.named(plugin) else {
+        let Some(seat) = table.seat(plugin) else {
             return Err(Fault::not_found(format!("no plugin {plugin} serves")).fix("see `tallyho plugin list`"));
         };
+        if let Some(hold) = &seat.held {
+            return Err(hold.fault(plugin));
+        }
+        let serving = &seat.serving;
         self.stack.push(plugin.to_owned());
+        let (_in_flight, begun) = (serving.enter(), Instant::now());
         let result = serving.plugin.handle(event, self);
+        serving.times.add(begun.elapsed());
         self.stack.pop();
         let result = match self.spoilt.clone() {
             Some(fault) => Err(fault),

@@ -116,6 +116,29 @@ impl Ledger {
         answer.recv().map_err(|_| Closed)
     }
 
+    /// Has something changed about the core between two batches, blocking the thread until it is done and
+    /// what it lets out has left. `change` is given the time.
+    ///
+    /// # Errors
+    /// The change's, or one of kind `Host` where the site is stopping.
+    pub fn alter<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Core, Timestamp) -> Result<(T, Released), Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (tell, answer) = mpsc::sync_channel(1);
+        let stopping = || Fault::host("the site is stopping");
+        let alter = move |core: &mut Core, now| {
+            let (result, released) = match change(core, now) {
+                Ok((value, released)) => (Ok(value), released),
+                Err(fault) => (Err(fault), Released::default()),
+            };
+            let told: Box<dyn FnOnce() + Send> = Box::new(move || drop(tell.send(result)));
+            (released, told)
+        };
+        self.queue.push(Item::Alter(Box::new(alter))).map_err(|_| stopping())?;
+        answer.recv().map_err(|_| stopping())?
+    }
+
     /// Has something done with the core before the next batch, without waiting for it.
     pub fn ask_urgently(&self, ask: impl FnOnce(&mut Core) + Send + 'static) {
         self.queue.push_urgent(Item::Ask(Box::new(ask)));
@@ -136,7 +159,7 @@ impl Ledger {
         let table = self.table.load();
         let (serving, target) = table.claiming(&inbound.message.target)?;
         let named = target.prepared.contains(&inbound.message.action);
-        named.then(|| self.workers.check(Arc::clone(&serving.plugin), Arc::clone(inbound.message.event())))
+        named.then(|| self.workers.check(Arc::clone(serving), Arc::clone(inbound.message.event())))
     }
 }
 
@@ -206,6 +229,17 @@ impl Runner {
     fn sort(&mut self, item: Item) {
         match item {
             Item::Ask(ask) => ask(&mut self.core),
+            Item::Alter(alter) => {
+                // What came before it is run as it was meant: by the generation that served then.
+                if self.refusal.is_none() {
+                    self.batch();
+                }
+                let (released, told) = alter(&mut self.core, self.clock.now());
+                if !released.is_empty() {
+                    self.release(released);
+                }
+                told();
+            }
             Item::Input(input, slot, tell) => {
                 let looked = self.refusal.is_some().then(|| self.core.look(&input, self.clock.now()));
                 if let Some(Ok(Some(outcome))) = looked {
@@ -293,6 +327,9 @@ impl Runner {
     fn release(&self, mut released: Released) {
         for mid in std::mem::take(&mut released.local) {
             self.queue.push_urgent(Item::Input(Input::Local { mid }, None, None));
+        }
+        for (plugin, number) in std::mem::take(&mut released.waiting) {
+            self.queue.push_urgent(Item::Input(Input::Waiting { plugin, number }, None, None));
         }
         self.outside.released(released);
         crash_point("after-release");

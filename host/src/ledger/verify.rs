@@ -1,6 +1,6 @@
 //! Signature checks made beforehand, on other processors, in no order; their events stay in order.
 
-use crate::plugin::Plugin;
+use super::table::Serving;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -45,7 +45,7 @@ impl Drop for Promise {
 }
 
 struct Job {
-    plugin: Arc<dyn Plugin>,
+    serving: Arc<Serving>,
     event: Arc<Event>,
     promise: Promise,
 }
@@ -71,10 +71,10 @@ impl Workers {
     }
 
     /// Has the checks of an event made; waits where too many are waiting already.
-    pub fn check(&self, plugin: Arc<dyn Plugin>, event: Arc<Event>) -> Slot {
+    pub fn check(&self, serving: Arc<Serving>, event: Arc<Event>) -> Slot {
         let slot = Slot::default();
         // Where no worker is left the promise comes back, is dropped, and `verify` makes the checks itself.
-        drop(self.jobs.send(Job { plugin, event, promise: Promise(slot.clone()) }));
+        drop(self.jobs.send(Job { serving, event, promise: Promise(slot.clone()) }));
         slot
     }
 }
@@ -83,10 +83,11 @@ fn work(inbox: &Mutex<Receiver<Job>>) {
     loop {
         let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        let Job { plugin, event, promise } = job;
+        let Job { serving, event, promise } = job;
+        let in_flight = serving.enter();
         let made = catch_unwind(AssertUnwindSafe(|| {
             // What the handler does not name is checked when it asks.
-            let checks = plugin.prepare(&event).unwrap_or_default();
+            let checks = serving.plugin.prepare(&event).unwrap_or_default();
             let checked = checks.into_iter().map(|check| {
                 let stands = verify(&check);
                 (check, stands)
@@ -95,6 +96,7 @@ fn work(inbox: &Mutex<Receiver<Job>>) {
         }));
         // The payload is not dropped: doing so may panic again, and end this worker.
         made.unwrap_or_else(std::mem::forget);
+        drop(in_flight);
     }
 }
 

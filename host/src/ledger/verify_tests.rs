@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::ledger::robot::{Robot, agent, event};
-use crate::plugin::{BuildHash, StaticPlugin};
+use crate::ledger::table::Serving;
+use crate::plugin::{BuildHash, Plugin, StaticPlugin};
 use std::path::Path;
 use tallyho_plugin::record::signing::AgentKey;
 use tallyho_plugin::services::{CheckKey, Services};
@@ -35,8 +36,8 @@ impl<F: Fn() -> Result<Vec<Check>, Fault> + Send + Sync> Plugin for Preparing<F>
     }
 }
 
-fn plugin(prepare: impl Fn() -> Result<Vec<Check>, Fault> + Send + Sync + 'static) -> Arc<dyn Plugin> {
-    Arc::new(Preparing(StaticPlugin::create().unwrap(), prepare))
+fn plugin(prepare: impl Fn() -> Result<Vec<Check>, Fault> + Send + Sync + 'static) -> Arc<Serving> {
+    Serving::new(Arc::new(Preparing(StaticPlugin::create().unwrap(), prepare)))
 }
 
 fn check(good: bool) -> Check {

@@ -3,9 +3,13 @@
 pub mod backend;
 mod founding;
 pub mod host;
+mod kept;
+mod loading;
 mod notices;
 mod open;
 mod operator;
+mod plugin_views;
+mod plugins;
 mod sweeping;
 mod views;
 

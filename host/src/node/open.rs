@@ -2,19 +2,21 @@
 
 use super::founding::found;
 use super::host::SiteHost;
+use super::loading::load_plugins;
 use super::notices::Watchers;
+use super::plugins::Plugins;
 use super::sweeping::{PAUSE, sweep};
 use super::{SystemClock, views};
 use crate::control::Operator;
 use crate::control::server::Server;
 use crate::crash::crash_point;
+use crate::ledger::Ledger;
 use crate::ledger::buffer::Buffer;
 use crate::ledger::core::Parts;
 use crate::ledger::table::Clash;
-use crate::ledger::{Ledger, PluginTable};
 use crate::net::channels::Bounds;
 use crate::net::{Net, NetParts, ToNet};
-use crate::plugin::{LoadError, Loader, LoaderOptions, find_plugin, search_folders};
+use crate::plugin::LoadError;
 use crate::site::addresses::Known;
 use crate::site::books::{AddressBook, UserBook};
 use crate::site::config::{Config, ConfigError};
@@ -87,6 +89,22 @@ pub enum NodeError {
     /// A plugin.
     #[error(transparent)]
     Plugin(#[from] LoadError),
+    /// Tables of another state version than the plugin's.
+    #[error(
+        "plugin {plugin}: its tables have state version {found}, version {version} of {file} has {expected}; run the build that they were made by, or a newer one"
+    )]
+    State {
+        /// The plugin.
+        plugin: String,
+        /// Its version.
+        version: String,
+        /// Its file.
+        file: String,
+        /// What its tables have.
+        found: u32,
+        /// What it has.
+        expected: u32,
+    },
     /// Two plugins that do not go together.
     #[error(transparent)]
     Clash(#[from] Clash),
@@ -118,6 +136,7 @@ pub struct Node {
     pub(super) net: Arc<Net>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) watchers: Arc<Watchers>,
+    pub(super) plugins: Plugins,
     pub(super) since: Instant,
     control: Mutex<Option<Server>>,
     _lock: HomeLock,
@@ -137,7 +156,7 @@ impl Node {
         crash_point("starting");
         let keys = Arc::new(key_folder.load()?);
         crash_point("starting");
-        let table = load_plugins(&home, &config, options)?;
+        let (table, plugins) = load_plugins(&home, &config, options, &mut store)?;
 
         let (relations, users, addresses) = books(&mut store, &config)?;
         let (listener, bound) = listen(&config, options)?;
@@ -192,6 +211,7 @@ impl Node {
             net,
             ledger,
             watchers,
+            plugins,
             since: Instant::now(),
             control: Mutex::new(None),
             _lock: lock,
@@ -247,28 +267,6 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
 
 fn bound_of(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-fn load_plugins(home: &Home, config: &Config, options: &NodeOptions) -> Result<PluginTable, NodeError> {
-    let folders = search_folders(options.plugins.as_deref(), &home.plugins());
-    let wanted: Vec<String> = match options.plugin.is_empty() {
-        false => options.plugin.clone(),
-        true => {
-            let standard = STANDARD.iter().filter(|name| config.plugin(name).enabled);
-            let more =
-                config.plugins.iter().filter(|(name, plugin)| plugin.enabled && !STANDARD.contains(&name.as_str()));
-            let path = |name: &str| config.plugin(name).path.map(|path| path.display().to_string());
-            let names = standard.map(|name| (*name).to_owned()).chain(more.map(|(name, _)| name.clone()));
-            names.map(|name| path(&name).unwrap_or(name)).collect()
-        }
-    };
-    let loader = Loader::new(LoaderOptions::new(home.plugins().join("loaded")))?;
-    let mut table = PluginTable::default();
-    for name in wanted {
-        let plugin = loader.load(&find_plugin(&name, &folders)?)?;
-        table = table.with(plugin)?;
-    }
-    Ok(table)
 }
 
 type Books = (Arc<RelationRegistry>, Arc<UserBook>, Arc<AddressBook>);

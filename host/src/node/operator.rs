@@ -1,12 +1,13 @@
 //! The site as its operator reaches it.
 
 use super::host::{NewUser, answer};
-use super::{Node, views};
+use super::{Node, plugin_views, views};
 use crate::control::Operator;
 use crate::control::host::manifest;
 use crate::crash::crash_point;
 use crate::site::users::Custody;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::mpsc::Receiver;
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::AgentId;
@@ -34,7 +35,11 @@ impl Operator for Node {
             "peer.set" => self.set_peer(argument),
             "ban.list" => Ok(views::bans(self)),
             "ban.clear" => self.clear_ban(argument),
-            "plugin.list" => Ok(views::plugins(self)),
+            "plugin.list" => Ok(plugin_views::plugins(self)),
+            "plugin.swap" => self.swap_plugin(plugin_name(argument)?, text(argument, "file").map(Path::new)),
+            "plugin.rollback" => self.roll_plugin_back(plugin_name(argument)?),
+            "plugin.stop" => self.stop_plugin(plugin_name(argument)?),
+            "plugin.start" => self.start_plugin(plugin_name(argument)?),
             _ => Err(Fault::not_found(format!("the host has no command {command}"))),
         }
     }
@@ -54,6 +59,10 @@ fn text<'a>(argument: &'a Value, name: &str) -> Option<&'a str> {
 
 fn required<'a>(argument: &'a Value, name: &str, example: &str) -> Result<&'a str, Fault> {
     text(argument, name).ok_or_else(|| Fault::usage(format!("{name} is missing")).fix(format!("for example {example}")))
+}
+
+fn plugin_name(argument: &Value) -> Result<&str, Fault> {
+    required(argument, "name", "tally")
 }
 
 impl Node {

@@ -1,6 +1,6 @@
 //! The inputs of one transaction, one after another.
 
-use super::unreadable;
+use super::{Seeds, unreadable};
 use crate::ledger::buffer::Buffer;
 use crate::ledger::inbound::Windows;
 use crate::ledger::input::{Input, Outcome, Released};
@@ -16,15 +16,14 @@ use std::sync::Arc;
 use tallyho_plugin::record::Timestamp;
 use tallyho_plugin::{Command, Event, Fault, FaultKind};
 
-/// Inputs of one transaction.
-pub(super) struct Batch<'b> {
-    pub(super) transaction: &'b mut (dyn Transaction + 'b),
-    pub(super) table: &'b PluginTable,
-    pub(super) host: &'b dyn Host,
-    pub(super) relations: &'b RelationRegistry,
-    pub(super) seeds: &'b mut (dyn FnMut() -> [u8; 32] + Send),
-    pub(super) windows: &'b mut Windows,
-    pub(super) journal: &'b mut Journal,
+/// What a batch works with, apart from the transaction.
+pub(super) struct Turn {
+    pub(super) table: Arc<PluginTable>,
+    pub(super) host: Arc<dyn Host>,
+    pub(super) relations: Arc<RelationRegistry>,
+    pub(super) seeds: Seeds,
+    pub(super) windows: Windows,
+    pub(super) journal: Journal,
     pub(super) now: Timestamp,
     pub(super) released: Released,
     /// There is something to commit.
@@ -33,15 +32,21 @@ pub(super) struct Batch<'b> {
     pub(super) measures: Vec<(Arc<Serving>, String, i64)>,
 }
 
+/// Inputs of one transaction.
+pub(super) struct Batch<'b> {
+    pub(super) transaction: &'b mut (dyn Transaction + 'b),
+    pub(super) turn: Turn,
+}
+
 impl Batch<'_> {
     /// Runs one input. On an error the transaction is to be given up.
     pub(super) fn input(&mut self, input: &Input, checked: &Checked) -> Result<Outcome, StoreError> {
-        self.changed |= !matches!(input, Input::Command { .. });
+        self.turn.changed |= !matches!(input, Input::Command { .. });
         match input {
             Input::Peer(inbound) => self.peer(inbound, checked),
             Input::Dropped { agent, mid } => {
-                self.windows.verdict(&mut *self.transaction, agent, *mid)?;
-                self.windows.apply(agent, *mid);
+                self.turn.windows.verdict(&mut *self.transaction, agent, *mid)?;
+                self.turn.windows.apply(agent, *mid);
                 Ok(Outcome::Done(Vec::new()))
             }
             Input::Command { plugin, name, argument } if plugin == "host" => self.host_command(name, argument),
@@ -54,20 +59,21 @@ impl Batch<'_> {
             Input::Receipt { agent, receipt } => self.receipt(agent, receipt),
             Input::Local { mid } => self.local(*mid),
             Input::Timer { plugin, key, due } => self.timer(plugin, key, *due),
+            Input::Waiting { plugin, number } => self.waiting(plugin, *number),
             Input::Life { plugin, life } => self.event(plugin, &Event::Life(life.clone()), checked, |_| Ok(None)),
             Input::Learn { from } => {
-                let now = self.now;
+                let now = self.turn.now;
                 let mut buffer = Buffer::new(&mut *self.transaction);
                 let place = addresses::news(&mut buffer, from, Source::Message, now)?;
                 buffer.keep()?;
-                self.released.places.extend(place);
+                self.turn.released.places.extend(place);
                 Ok(Outcome::Done(Vec::new()))
             }
             Input::Speaks { agent, compat } => {
                 let mut buffer = Buffer::new(&mut *self.transaction);
                 if addresses::found(&mut buffer, agent, *compat)? {
                     let known = addresses::get(&mut buffer, agent)?.unwrap_or_default();
-                    self.released.places.push((agent.clone(), known));
+                    self.turn.released.places.push((agent.clone(), known));
                 }
                 buffer.keep()?;
                 Ok(Outcome::Done(Vec::new()))
@@ -95,9 +101,13 @@ impl Batch<'_> {
         checked: &Checked,
         along: impl FnOnce(&mut Buffer<'_>) -> Result<Option<Fault>, StoreError>,
     ) -> Result<Outcome, StoreError> {
-        let seed = (self.seeds)();
+        if let Some(hold) = self.turn.table.held(plugin) {
+            return Ok(Outcome::Fault(hold.fault(plugin)));
+        }
+        let seed = self.turn.seeds.draw();
         let buffer = Buffer::new(&mut *self.transaction);
-        let mut services = EventServices::new(buffer, self.table, self.host, checked, self.now, seed);
+        let (table, host) = (&*self.turn.table, &*self.turn.host);
+        let mut services = EventServices::new(buffer, table, host, checked, self.turn.now, seed);
         let mut result = services.run(plugin, event);
         let EventServices { mut buffer, released, broken, metrics, .. } = services;
         if let Some(error) = broken {
@@ -111,30 +121,32 @@ impl Batch<'_> {
         let only_looked = buffer.count() == 0 && released.is_empty() && matches!(event, Event::Command(_));
         if result.is_ok() {
             buffer.keep()?;
-            self.released.append(released);
+            self.turn.released.append(released);
             for ((plugin, name), add) in metrics {
-                self.measures.extend(self.table.named(&plugin).map(|serving| (Arc::clone(serving), name, add)));
+                self.turn
+                    .measures
+                    .extend(self.turn.table.named(&plugin).map(|serving| (Arc::clone(serving), name, add)));
             }
         }
         if let (Ok(answer), true) = (&result, only_looked) {
             return Ok(Outcome::Done(answer.clone()));
         }
-        self.changed = true;
+        self.turn.changed = true;
         let fault = result.as_ref().err();
         if let Some(fault) = fault.filter(|fault| fault.kind == FaultKind::Failed) {
             log::error!(target: "tallyho::plugin", "{plugin}: {} failed and had no effect: {fault}", what(event));
         }
         let entry = NewEntry {
             number: 0,
-            at: self.now,
+            at: self.turn.now,
             plugin,
-            generation: self.table.named(plugin).map_or(0, |serving| serving.plugin.generation()),
+            generation: self.turn.table.named(plugin).map_or(0, |serving| serving.generation()),
             event,
             body: body(event),
             seed: &seed,
             fault: fault.map(ToString::to_string),
         };
-        self.journal.write(&mut *self.transaction, entry)?;
+        self.turn.journal.write(&mut *self.transaction, entry)?;
         Ok(match result {
             Ok(answer) => Outcome::Done(answer),
             Err(fault) => Outcome::Fault(fault),
@@ -143,15 +155,20 @@ impl Batch<'_> {
 
     fn host_command(&mut self, name: &str, argument: &[u8]) -> Result<Outcome, StoreError> {
         let mut buffer = Buffer::new(&mut *self.transaction);
-        let mut random = Random::new((self.seeds)());
+        let mut random = Random::new(self.turn.seeds.draw());
         let mut released = Released::default();
-        let mut call =
-            HostCall { buffer: &mut buffer, caller: None, now: self.now, random: &mut random, released: &mut released };
-        Ok(match self.host.command(&mut call, name, argument) {
+        let mut call = HostCall {
+            buffer: &mut buffer,
+            caller: None,
+            now: self.turn.now,
+            random: &mut random,
+            released: &mut released,
+        };
+        Ok(match self.turn.host.command(&mut call, name, argument) {
             Ok(answer) => {
-                self.changed |= buffer.count() > 0 || !released.is_empty();
+                self.turn.changed |= buffer.count() > 0 || !released.is_empty();
                 buffer.keep()?;
-                self.released.append(released);
+                self.turn.released.append(released);
                 Outcome::Done(answer)
             }
             Err(fault) => Outcome::Fault(fault),

@@ -2,6 +2,7 @@
 
 mod events;
 mod failures;
+mod held;
 mod local;
 mod outgoing;
 mod peers;
