@@ -44,7 +44,7 @@ fn another_build_serves_from_the_next_event_on_and_the_one_before_again_when_ask
     let swapped = site.command(&["plugin", "swap", "counter", text(&second)]);
     assert_eq!((&swapped["name"], &swapped["version"]), (&json!("counter"), &json!("2")), "{swapped}");
     let phases: Vec<&str> = swapped["phases"].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(phases, ["check", "copy", "create", "probe", "read", "start", "switch", "wait"]);
+    assert_eq!(phases, ["check", "copy", "create", "migrate", "probe", "read", "start", "switch", "wait"]);
     assert!(swapped["phases"]["probe"].as_f64() > Some(0.0), "{swapped}");
     assert!(swapped["ms"].as_f64() >= swapped["phases"]["probe"].as_f64(), "{swapped}");
     assert_eq!(site.count(2), "2");
@@ -91,7 +91,7 @@ fn a_candidate_that_is_refused_leaves_everything_as_it_was_and_says_what_to_do()
         (builds.folder().join("nowhere.so"), "load", &["cannot be read"], "give the path"),
         (text_file, "load", &["is a text file", "expected a 64-bit ELF shared library"], "that cargo built"),
         (echo, "name", &["holds plugin echo", "expected plugin counter"], "tallyho plugin swap echo"),
-        (builds.make("a.so", "version=2 state=2"), "state", &["state version 1", "version 2 has 2"], "state version"),
+        (builds.make("a.so", "version=2 state=2"), "state", &["state version 1", "version 2 has 2"], "--migrate"),
         (builds.make("b.so", "version=2 also=echo"), "claimed", &["target echo", "plugin echo claims"], "without"),
         (builds.make("c.so", "version=2 start=refuse"), "start", &["the moon is not full"], "wait for the moon"),
         (builds.make("d.so", "version=2 start=panic"), "start", &["panic: no nerves for this"], "Handler::life"),
@@ -271,4 +271,68 @@ fn what_comes_for_a_stopped_plugin_waits_until_it_is_started_and_the_others_serv
     assert_eq!(bob.counted(), (0..6).map(|number| (number, 1)).collect::<Vec<_>>());
     until(|| alice.call("host", "status", &json!({})).unwrap()["outbox"] == 0);
     assert_eq!(bob.command(&["plugin", "start", "counter"])["state"], "serving");
+}
+
+/// Numbers are counted twice over: what the fixture's second state version makes of them.
+fn doubled(numbers: &[u64]) -> Vec<(u64, u64)> {
+    numbers.iter().map(|number| (*number, 2)).collect()
+}
+
+#[test]
+fn a_swap_brings_the_tables_to_another_state_version_when_told_to_and_back_only_where_the_older_build_reads_them() {
+    let builds = Builds::new();
+    let mut site = site(&builds);
+    (site.count(1), site.count(2));
+    let swap = |site: &Site, file: &PathBuf| {
+        site.call("host", "plugin.swap", &json!({ "name": "counter", "file": file, "migrate": true }))
+    };
+    for (settings, code, said) in [
+        ("version=2 state=2 migrate=refuse", "migrate", "from state version 1 to 2: not with me"),
+        ("version=2 state=2 migrate=panic", "migrate", "panic: half way"),
+        ("version=2 state=2 start=panic", "start", "no nerves"),
+    ] {
+        let fault = refused(swap(&site, &builds.make("bad.so", settings)));
+        assert_eq!(fault.code, code, "{fault}");
+        assert!(fault.text.contains(said), "{fault}");
+        assert_eq!(site.counted(), [(1, 1), (2, 1)]);
+    }
+    let second = builds.make("second.so", "version=2 state=2");
+    let answer = site.command(&["plugin", "swap", "counter", text(&second), "--migrate"]);
+    assert_eq!(answer["state_version"], json!({ "from": 1, "to": 2 }));
+    assert_eq!(site.counted()[..2], doubled(&[1, 2]));
+    // The build before does not read them.
+    let fault = refused(site.call("host", "plugin.rollback", &json!({ "name": "counter" })));
+    assert_eq!(fault.code, "state", "{fault}");
+    assert!(fault.text.contains("have state version 2, version 1 has 1"), "{fault}");
+    assert!(fault.fix.unwrap().contains("reads_state"));
+    assert_eq!(site.count(4), "2");
+    // One that says so does; then they are brought to it again.
+    let both = builds.make("both.so", "version=1.1 state=1 reads=2");
+    assert_eq!(swap(&site, &both).unwrap()["state_version"], json!({ "from": 2, "to": 1 }));
+    assert_eq!(swap(&site, &second).unwrap()["state_version"], json!({ "from": 1, "to": 2 }));
+    site.call("host", "plugin.rollback", &json!({ "name": "counter" })).unwrap();
+    assert_eq!(site.count(5), "1.1");
+    site.kill();
+    site.start();
+    assert_eq!(site.count(6), "1.1");
+}
+
+#[test]
+fn a_newer_build_brings_the_tables_to_its_state_version_at_start_and_an_older_one_does_not_start() {
+    let builds = Builds::new();
+    let mut site = site(&builds);
+    (site.count(1), site.stop());
+    builds.make("counter.so", "version=2 state=2 migrate=refuse");
+    assert!(!site.try_start());
+    assert!(site.log().contains("from state version 1 to 2: not with me; ask another"), "{}", site.log());
+    builds.make("counter.so", "version=2 state=2");
+    site.start();
+    assert_eq!(site.counted(), doubled(&[1]));
+    site.stop();
+    builds.make("counter.so", "version=1");
+    assert!(!site.try_start());
+    assert!(site.log().contains("have state version 2, version 1 has 1"), "{}", site.log());
+    builds.make("counter.so", "version=1 reads=2");
+    site.start();
+    assert_eq!(site.count(2), "1");
 }

@@ -1,6 +1,6 @@
 //! The host's own commands, described as a plugin describes its.
 
-use tallyho_plugin::ArgumentKind::{Choice, Integer, Json, Text};
+use tallyho_plugin::ArgumentKind::{Choice, Flag, Integer, Json, Text};
 use tallyho_plugin::{Argument, CommandSpec, Manifest};
 
 /// The name under which the host's commands are called.
@@ -70,7 +70,8 @@ pub fn manifest() -> Manifest {
             CommandSpec::new("plugin.swap", "Have another build of a plugin serve, without a pause")
                 .words(&["plugin", "swap"])
                 .argument(plugin())
-                .argument(file),
+                .argument(file)
+                .argument(Argument::option("migrate", Flag, "bring its tables to the build's state version")),
         )
         .command(
             CommandSpec::new("plugin.rollback", "Have the generation before serve again")

@@ -5,11 +5,13 @@ mod deliveries;
 mod held;
 mod messages;
 mod start;
+mod state;
 mod swap;
 #[cfg(test)]
 #[path = "core/tests/mod.rs"]
 mod tests;
 
+pub use state::StateError;
 pub use swap::{Swap, Swapped};
 
 use super::buffer::Buffer;
@@ -44,12 +46,14 @@ pub struct Parts {
     /// Who may talk to whom; changed after each commit.
     pub relations: Arc<RelationRegistry>,
     /// Seeds for events' random bytes.
-    pub seeds: Box<dyn FnMut() -> [u8; 32] + Send>,
+    pub seeds: Seeding,
 }
 
 /// Where seeds come from.
 #[derive(Clone)]
-struct Seeds(Arc<Mutex<Box<dyn FnMut() -> [u8; 32] + Send>>>);
+struct Seeds(Arc<Mutex<Seeding>>);
+
+type Seeding = Box<dyn FnMut() -> [u8; 32] + Send>;
 
 impl Seeds {
     fn draw(&self) -> [u8; 32] {

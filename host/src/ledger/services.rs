@@ -161,6 +161,24 @@ impl<'e> EventServices<'e> {
         result
     }
 
+    /// Has the plugin bring its tables from an older state version to its own.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn migrate(&mut self, plugin: &str, from: u32) -> Result<(), Fault> {
+        let table = self.table;
+        let Some(serving) = table.named(plugin) else {
+            return Err(Fault::not_found(format!("no plugin {plugin} serves")));
+        };
+        self.stack.push(plugin.to_owned());
+        let result = serving.plugin.migrate(from, self);
+        self.stack.pop();
+        match self.spoilt.clone() {
+            Some(fault) => Err(fault),
+            None => result,
+        }
+    }
+
     fn current(&self) -> &str {
         self.stack.last().map_or("host", String::as_str)
     }

@@ -1,6 +1,6 @@
 //! The ledger's own thread: takes what waits, runs it as one batch, tells everybody.
 
-use super::core::{Core, Parts};
+use super::core::{Core, Parts, StateError};
 use super::input::{Input, Outcome, Released};
 use super::limits::{BATCH, CONFLICTS, QUEUE, STORE_RETRY_MS};
 use super::queue::{Closed, Item, Queue, Tell};
@@ -30,6 +30,17 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
+/// Why a ledger cannot take up its work.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The store's, or the system's as [`StoreError::Engine`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A plugin's tables.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
 /// The ledger of a running site: a handle on its thread.
 pub struct Ledger {
     queue: Arc<Queue>,
@@ -42,10 +53,11 @@ impl Ledger {
     /// Opens the core and starts its thread. `outside` hears of what waits in the store first.
     ///
     /// # Errors
-    /// The store's, or the system's as [`StoreError::Engine`].
-    pub fn start(parts: Parts, clock: Arc<dyn Clock>, outside: Arc<dyn Outside>) -> Result<Arc<Self>, StoreError> {
+    /// [`LedgerError`].
+    pub fn start(parts: Parts, clock: Arc<dyn Clock>, outside: Arc<dyn Outside>) -> Result<Arc<Self>, LedgerError> {
         let table = Arc::clone(&parts.table);
         let mut core = Core::open(parts)?;
+        core.migrate(clock.now())??;
         let released = core.start(clock.now())?;
         let queue = Arc::new(Queue::default());
         let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);

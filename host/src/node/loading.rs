@@ -38,7 +38,6 @@ pub(super) fn load_plugins(
         let named = plugins.loader.load(&find_plugin(&name, &plugins.folders)?)?;
         let known = known.get(&named.manifest().name);
         let plugin = remembered_instead(&mut plugins, named, known);
-        check_state(&*plugin, known)?;
         table = table.with(plugin)?;
     }
     Ok((table, plugins))
@@ -83,19 +82,5 @@ fn remembered_instead(
             plugins.notes.insert(name, note);
             named
         }
-    }
-}
-
-fn check_state(plugin: &LoadedPlugin, known: Option<&Remembered>) -> Result<(), NodeError> {
-    let manifest = plugin.manifest();
-    match known {
-        Some(known) if known.state != manifest.state_version => Err(NodeError::State {
-            plugin: manifest.name.clone(),
-            version: manifest.version.clone(),
-            file: plugin.path().unwrap_or(Path::new("")).display().to_string(),
-            found: known.state,
-            expected: manifest.state_version,
-        }),
-        _ => Ok(()),
     }
 }

@@ -12,8 +12,9 @@ use crate::control::server::Server;
 use crate::crash::crash_point;
 use crate::ledger::Ledger;
 use crate::ledger::buffer::Buffer;
-use crate::ledger::core::Parts;
+use crate::ledger::core::{Parts, StateError};
 use crate::ledger::table::Clash;
+use crate::ledger::thread::LedgerError;
 use crate::net::channels::Bounds;
 use crate::net::{Net, NetParts, ToNet};
 use crate::plugin::LoadError;
@@ -89,22 +90,9 @@ pub enum NodeError {
     /// A plugin.
     #[error(transparent)]
     Plugin(#[from] LoadError),
-    /// Tables of another state version than the plugin's.
-    #[error(
-        "plugin {plugin}: its tables have state version {found}, version {version} of {file} has {expected}; run the build that they were made by, or a newer one"
-    )]
-    State {
-        /// The plugin.
-        plugin: String,
-        /// Its version.
-        version: String,
-        /// Its file.
-        file: String,
-        /// What its tables have.
-        found: u32,
-        /// What it has.
-        expected: u32,
-    },
+    /// A plugin's tables.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// Two plugins that do not go together.
     #[error(transparent)]
     Clash(#[from] Clash),
@@ -124,6 +112,15 @@ pub enum NodeError {
         /// What went wrong.
         why: String,
     },
+}
+
+impl From<LedgerError> for NodeError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Store(error) => error.into(),
+            LedgerError::State(error) => error.into(),
+        }
+    }
 }
 
 /// A site at work.

@@ -36,7 +36,10 @@ impl Operator for Node {
             "ban.list" => Ok(views::bans(self)),
             "ban.clear" => self.clear_ban(argument),
             "plugin.list" => Ok(plugin_views::plugins(self)),
-            "plugin.swap" => self.swap_plugin(plugin_name(argument)?, text(argument, "file").map(Path::new)),
+            "plugin.swap" => {
+                let migrate = argument["migrate"] == true;
+                self.swap_plugin(plugin_name(argument)?, text(argument, "file").map(Path::new), migrate)
+            }
             "plugin.rollback" => self.roll_plugin_back(plugin_name(argument)?),
             "plugin.stop" => self.stop_plugin(plugin_name(argument)?),
             "plugin.start" => self.start_plugin(plugin_name(argument)?),

@@ -80,9 +80,19 @@ struct Candidate {
     steps: Steps,
 }
 
+/// What kind of change it is.
+struct Kind {
+    /// A word for notices.
+    reason: &'static str,
+    /// Whether tables may be brought to another state version.
+    migrate: bool,
+}
+
+const BACK: Kind = Kind { reason: "rolled back", migrate: false };
+
 impl Node {
     /// `plugin swap`: stages a build beside the one that serves, and has it serve between two events.
-    pub(super) fn swap_plugin(&self, name: &str, file: Option<&Path>) -> Result<Value, Fault> {
+    pub(super) fn swap_plugin(&self, name: &str, file: Option<&Path>, migrate: bool) -> Result<Value, Fault> {
         let begun = Instant::now();
         let _one_at_a_time = locked(&self.plugins.changing);
         let seat = self.seat(name)?;
@@ -95,7 +105,7 @@ impl Node {
         let (plugin, steps) = self.plugins.loader.stage(&path).map_err(|error| refused(name, &seat, &error))?;
         let candidate = Candidate { plugin, steps };
         let previous = Some(Arc::clone(&seat.serving));
-        self.take_over(name, &seat, candidate, previous, "swapped", begun)
+        self.take_over(name, &seat, candidate, previous, Kind { reason: "swapped", migrate }, begun)
     }
 
     /// `plugin rollback`: the generation before serves again.
@@ -110,7 +120,8 @@ impl Node {
                 serving: Arc::clone(previous),
                 previous: None,
                 swapped,
-                reason: "rolled back",
+                migrate: false,
+                reason: BACK.reason,
             };
             return self.seated(&seat, swap, Steps::default(), begun);
         }
@@ -125,7 +136,7 @@ impl Node {
             .kept
             .stage(&self.plugins.loader, &file)
             .map_err(|why| Fault::refused(format!("plugin {name} is not rolled back: {why}")).code("gone"))?;
-        self.take_over(name, &seat, Candidate { plugin, steps }, None, "rolled back", begun)
+        self.take_over(name, &seat, Candidate { plugin, steps }, None, BACK, begun)
     }
 
     /// `plugin stop`: the plugin is given no events; they wait.
@@ -146,7 +157,7 @@ impl Node {
             return Ok(json!({ "name": name, "state": "serving" }));
         }
         let (serving, previous) = (Arc::clone(&seat.serving), seat.previous.clone());
-        let swap = Swap { name: name.to_owned(), serving, previous, swapped: None, reason: "started" };
+        let swap = Swap { name: name.to_owned(), serving, previous, swapped: None, migrate: false, reason: "started" };
         self.seated(&seat, swap, Steps::default(), begun)
     }
 
@@ -175,7 +186,7 @@ impl Node {
         seat: &Seat,
         candidate: Candidate,
         previous: Option<Arc<Serving>>,
-        reason: &'static str,
+        kind: Kind,
         begun: Instant,
     ) -> Result<Value, Fault> {
         let Candidate { plugin, steps } = candidate;
@@ -199,7 +210,8 @@ impl Node {
         if let Some(previous) = &previous {
             self.plugins.kept.keep(&*previous.plugin);
         }
-        let swap = Swap { name: name.to_owned(), serving: Serving::new(plugin), previous, swapped, reason };
+        let Kind { reason, migrate } = kind;
+        let swap = Swap { name: name.to_owned(), serving: Serving::new(plugin), previous, swapped, migrate, reason };
         self.seated(seat, swap, steps, begun)
     }
 
@@ -211,7 +223,7 @@ impl Node {
             let waited = handed_over.elapsed();
             core.swap(&swap, now).map(|(swapped, released)| ((swapped, waited), released))
         });
-        let (Swapped { from, to, start, switch }, waited) = done.map_err(|fault| {
+        let (Swapped { from, to, state, migrate, start, switch }, waited) = done.map_err(|fault| {
             let generation = seat.serving.generation();
             let text = match &seat.held {
                 None => format!("plugin {name} is not swapped, generation {generation} serves on: {}", fault.text),
@@ -228,7 +240,7 @@ impl Node {
             self.ask_again();
         }
         let manifest = serving.manifest();
-        Ok(json!({
+        let mut answer = json!({
             "name": name,
             "from": from,
             "to": to,
@@ -243,10 +255,15 @@ impl Node {
                 "check": milliseconds(steps.check),
                 "create": milliseconds(steps.create),
                 "wait": milliseconds(waited),
+                "migrate": milliseconds(migrate),
                 "start": milliseconds(start),
                 "switch": milliseconds(switch),
             },
-        }))
+        });
+        if let Some(state) = state {
+            answer["state_version"] = json!({ "from": state, "to": manifest.state_version });
+        }
+        Ok(answer)
     }
 
     fn remember_gone(&self, serving: &Arc<Serving>) {

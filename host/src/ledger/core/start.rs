@@ -64,14 +64,14 @@ impl Core {
         for seat in self.table.load_full().seats() {
             let manifest = seat.serving.manifest();
             let mut buffer = Buffer::new(&mut *transaction);
-            let known = remembered::get(&mut buffer, &manifest.name)?;
-            if known.is_none() {
-                let first = Remembered { state: manifest.state_version, ..Remembered::default() };
-                remembered::put(&mut buffer, &manifest.name, &first);
+            let before = remembered::get(&mut buffer, &manifest.name)?;
+            // A build that reads later versions writes its own from now on.
+            let known = Remembered { state: manifest.state_version, ..before.clone().unwrap_or_default() };
+            if before.as_ref() != Some(&known) {
+                remembered::put(&mut buffer, &manifest.name, &known);
                 changed = true;
             }
             buffer.keep()?;
-            let known = known.unwrap_or_default();
             if known.stopped {
                 table = table.holding(&manifest.name, Some(Hold::Stopped));
             } else {

@@ -27,6 +27,8 @@ pub struct Swap {
     pub previous: Option<Arc<Serving>>,
     /// What a restart shall find; `None`: what it would have found before.
     pub swapped: Option<SwappedIn>,
+    /// Whether tables of an older state version may be brought to its own.
+    pub migrate: bool,
     /// A word for notices: `swapped`, `rolled back`, `started`.
     pub reason: &'static str,
 }
@@ -38,6 +40,10 @@ pub struct Swapped {
     pub from: u64,
     /// The one that serves now.
     pub to: u64,
+    /// The state version that its tables had, where that was another one.
+    pub state: Option<u32>,
+    /// How long bringing its tables to its state version took.
+    pub migrate: Duration,
     /// How long the plugin's own first event took.
     pub start: Duration,
     /// How long the rest took, most of it the commit.
@@ -93,7 +99,8 @@ impl Core {
         let turn = self.turn(Arc::clone(&next));
         let mut transaction = self.store.begin().map_err(|error| store(&error))?;
         let mut batch = Batch { transaction: &mut *transaction, turn };
-        check_state(&mut batch, swap).map_err(|error| store(&error))??;
+        let state = batch.bring_to_state(swap).map_err(|error| store(&error))??;
+        let (migrate, begun) = (begun.elapsed(), Instant::now());
         let started = Event::Life(Life::Started);
         let outcome = batch.event(&swap.name, &started, &Checked::new(), |buffer| {
             let known = remembered::of(buffer, manifest)?;
@@ -118,7 +125,8 @@ impl Core {
         crash_point("swap-durable");
         self.table.store(next);
         let released = self.sealed(sealed);
-        let swapped = Swapped { from, to: swap.serving.generation(), start, switch: begun.elapsed() };
+        let to = swap.serving.generation();
+        let swapped = Swapped { from, to, state, migrate, start, switch: begun.elapsed() };
         Ok((swapped, released))
     }
 
@@ -151,18 +159,6 @@ impl Core {
         log::info!("plugin {name} is stopped");
         Ok(self.sealed(sealed))
     }
-}
-
-/// Whether the tables are as the candidate has them.
-fn check_state(batch: &mut Batch<'_>, swap: &Swap) -> Result<Result<(), Fault>, StoreError> {
-    let manifest = swap.serving.manifest();
-    let found = remembered::of(&mut Buffer::new(&mut *batch.transaction), manifest)?.state;
-    if found == manifest.state_version {
-        return Ok(Ok(()));
-    }
-    let text =
-        format!("its tables have state version {found}, version {} has {}", manifest.version, manifest.state_version);
-    Ok(Err(Fault::refused(text).code("state").fix("swap in a build of the same state version")))
 }
 
 fn claimed(clash: &Clash) -> Fault {

@@ -18,6 +18,7 @@ fn go_on(bench: &mut Bench) {
         serving: seat.serving,
         previous: seat.previous,
         swapped: None,
+        migrate: false,
         reason: "started",
     };
     let (_, released) = bench.core.swap(&swap, bench.now).unwrap();
@@ -52,7 +53,14 @@ fn what_waits_when_a_site_starts_with_the_plugin_serving_is_handed_on() {
     stop(&mut bench);
     bench.one(from_bob("one", None, &[]));
     let seat = bench.core.table.load().seat("r0").unwrap().clone();
-    let swap = Swap { name: "r0".into(), serving: seat.serving, previous: None, swapped: None, reason: "started" };
+    let swap = Swap {
+        name: "r0".into(),
+        serving: seat.serving,
+        previous: None,
+        swapped: None,
+        migrate: false,
+        reason: "started",
+    };
     // Durable, but the process ends before what waited is run.
     bench.core.swap(&swap, bench.now).unwrap();
     let mut bench = Bench::on(&bench.disk);

@@ -6,5 +6,6 @@ mod held;
 mod local;
 mod outgoing;
 mod peers;
+mod states;
 mod tickets;
 mod timers;
