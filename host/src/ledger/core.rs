@@ -4,6 +4,7 @@ mod batch;
 mod deliveries;
 mod held;
 mod messages;
+mod overdue;
 mod start;
 mod state;
 mod swap;
@@ -25,13 +26,16 @@ use super::sweep::Sweep;
 use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
+use super::watch::{Stuck, Watch};
 use crate::crash::crash_point;
 use crate::site::relations::RelationRegistry;
 use crate::store::{Store, StoreError, Transaction};
 use arc_swap::ArcSwap;
 use batch::{Batch, Turn};
+use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tallyho_plugin::record::{AgentId, Timestamp};
 use tallyho_plugin::{Command, Event};
 
@@ -72,6 +76,9 @@ pub struct Core {
     journal: Journal,
     latest: Timestamp,
     next_timer: Option<Timestamp>,
+    watch: Option<Watch>,
+    /// What the core has done by itself and the next commit is to tell.
+    news: Vec<Value>,
 }
 
 /// What came of a batch: an outcome for each input, and what may leave.
@@ -96,7 +103,15 @@ impl Core {
         transaction.commit()?;
         let seeds = Seeds(Arc::new(Mutex::new(seeds)));
         let windows = Windows::default();
-        Ok(Core { store, table, host, relations, seeds, windows, journal, latest: Timestamp(0), next_timer })
+        let latest = Timestamp(0);
+        let (watch, news) = (None, Vec::new());
+        Ok(Core { store, table, host, relations, seeds, windows, journal, latest, next_timer, watch, news })
+    }
+
+    /// Has handlers watched from now on: one that is not done with an event in time is given up, and its
+    /// plugin suspended. Takes a thread.
+    pub fn watch(&mut self, deadline: Duration) {
+        self.watch = Some(Watch::new(deadline));
     }
 
     /// Messages for `agent` above the id `after`, one window of them.
@@ -157,21 +172,32 @@ impl Core {
         if plugin == "host" {
             return Ok(None); // those that come here all write; see `node::views` for the others
         }
-        let (table, seed) = (self.table.load_full(), self.seeds.draw());
+        let (table, host, seed) = (self.table.load_full(), Arc::clone(&self.host), self.seeds.draw());
+        let now = self.latest.max(now);
+        let (plugin, body) = (plugin.clone(), argument.clone());
+        let event = Event::Command(Command { name: name.clone(), caller: None, body });
         let mut transaction = self.store.begin()?;
-        let (buffer, checked) = (Buffer::new(&mut *transaction), Checked::new());
-        let mut services = EventServices::new(buffer, &table, &*self.host, &checked, self.latest.max(now), seed);
-        let command = Command { name: name.clone(), caller: None, body: argument.clone() };
-        let result = services.run(plugin, &Event::Command(command));
-        let EventServices { buffer, released, broken, .. } = services;
-        if let Some(error) = broken {
-            return Err(error);
+        let looked = watched(&mut self.watch, &mut *transaction, move |transaction| {
+            let (buffer, checked) = (Buffer::new(transaction), Checked::new());
+            let mut services = EventServices::new(buffer, &table, &*host, &checked, now, seed);
+            let result = services.run(&plugin, &event);
+            let EventServices { buffer, released, broken, .. } = services;
+            match (broken, result) {
+                (Some(error), _) => Err(error),
+                (None, Ok(answer)) if buffer.count() == 0 && released.is_empty() => Ok(Some(Outcome::Done(answer))),
+                (None, Ok(_)) => Ok(None),
+                (None, Err(fault)) => Ok(Some(Outcome::Fault(fault))),
+            }
+        });
+        drop(transaction);
+        match looked {
+            Ok(looked) => looked,
+            // It is held now, and says so.
+            Err(stuck) => {
+                self.overdue(stuck);
+                self.look(input, now)
+            }
         }
-        Ok(match result {
-            Ok(answer) if buffer.count() == 0 && released.is_empty() => Some(Outcome::Done(answer)),
-            Ok(_) => None,
-            Err(fault) => Some(Outcome::Fault(fault)),
-        })
     }
 
     /// Runs the inputs, each with the signature checks made for it, and commits. The time of an event
@@ -180,8 +206,22 @@ impl Core {
     /// # Errors
     /// The store's: then nothing has happened, and the same inputs may be given again.
     pub fn apply(&mut self, inputs: &[(Input, Checked)], now: Timestamp) -> Result<Done, StoreError> {
+        self.apply_shared(&Arc::new(inputs.to_vec()), now)
+    }
+
+    /// The same with inputs that a watched thread can be given without copying them.
+    ///
+    /// # Errors
+    /// As for [`apply`](Self::apply).
+    pub fn apply_shared(&mut self, inputs: &Arc<Vec<(Input, Checked)>>, now: Timestamp) -> Result<Done, StoreError> {
         self.latest = self.latest.max(now);
-        let result = self.run(inputs);
+        let result = loop {
+            match self.run(inputs) {
+                Ok(Err(stuck)) => self.overdue(stuck),
+                Ok(Ok(done)) => break Ok(done),
+                Err(error) => break Err(error),
+            }
+        };
         if result.is_err() {
             // Look again: the timers found may not have been run.
             self.next_timer = Some(self.latest);
@@ -189,18 +229,26 @@ impl Core {
         result
     }
 
-    fn run(&mut self, inputs: &[(Input, Checked)]) -> Result<Done, StoreError> {
+    fn run(&mut self, inputs: &Arc<Vec<(Input, Checked)>>) -> Result<Result<Done, Stuck>, StoreError> {
         let turn = self.turn(self.table.load_full());
         let mut transaction = self.store.begin()?;
-        let mut batch = Batch { transaction: &mut *transaction, turn };
-        let mut outcomes = Vec::with_capacity(inputs.len());
-        for (input, checked) in inputs {
-            outcomes.push(batch.input(input, checked)?);
-        }
-        let Batch { turn, .. } = batch;
+        let inputs = Arc::clone(inputs);
+        let ran = watched(&mut self.watch, &mut *transaction, move |transaction| {
+            let mut batch = Batch { transaction, turn };
+            let mut outcomes = Vec::with_capacity(inputs.len());
+            for (input, checked) in &*inputs {
+                outcomes.push(batch.input(input, checked)?);
+            }
+            Ok((batch.turn, outcomes))
+        });
+        let (turn, outcomes) = match ran {
+            Ok(ran) => ran?,
+            // Everything is rolled back, and the same inputs run again without that plugin.
+            Err(stuck) => return Ok(Err(stuck)),
+        };
         let sealed = seal(transaction, turn, self.latest)?;
         let released = self.sealed(sealed);
-        Ok(Done { outcomes, released })
+        Ok(Ok(Done { outcomes, released }))
     }
 
     /// What a batch works with. The windows are lost with a batch that fails, and then read again.
@@ -213,9 +261,9 @@ impl Core {
             windows: std::mem::take(&mut self.windows),
             journal: self.journal,
             now: self.latest,
-            released: Released::default(),
+            released: Released { notices: self.news.clone(), ..Released::default() },
             measures: Vec::new(),
-            changed: false,
+            changed: !self.news.is_empty(),
         }
     }
 
@@ -224,6 +272,7 @@ impl Core {
         let Sealed { turn, next_timer } = sealed;
         let Turn { mut windows, journal, released, measures, .. } = turn;
         windows.commit();
+        self.news.clear();
         (self.windows, self.journal) = (windows, journal);
         if let Some(next_timer) = next_timer {
             self.next_timer = next_timer;
@@ -233,6 +282,18 @@ impl Core {
         }
         self.relations.apply(released.relations.iter().cloned());
         released
+    }
+}
+
+/// Runs handlers with the transaction, under watch where there is one.
+fn watched<R: Send + 'static>(
+    watch: &mut Option<Watch>,
+    transaction: &mut (dyn Transaction + '_),
+    job: impl FnOnce(&mut dyn Transaction) -> R + Send + 'static,
+) -> Result<R, Stuck> {
+    match watch {
+        None => Ok(job(transaction)),
+        Some(watch) => watch.run(transaction, |lent| job(lent)),
     }
 }
 

@@ -30,6 +30,7 @@ pub mod timers;
 pub mod times;
 pub mod verify;
 pub mod waiting;
+pub mod watch;
 
 pub use self::core::{Core, Parts};
 pub use input::{Inbound, Input, Outcome, Post, Released};

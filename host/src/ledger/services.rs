@@ -9,6 +9,7 @@ use super::outbox::{self, OutboxError};
 use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
+use super::watch::at_work;
 use crate::site::addresses::{self, Source};
 use crate::site::relations::{self, RelationError};
 use crate::store::StoreError;
@@ -149,7 +150,7 @@ impl<'e> EventServices<'e> {
         }
         let serving = &seat.serving;
         self.stack.push(plugin.to_owned());
-        let (_in_flight, begun) = (serving.enter(), Instant::now());
+        let (_in_flight, _at_work, begun) = (serving.enter(), at_work(serving.generation()), Instant::now());
         let result = serving.plugin.handle(event, self);
         serving.times.add(begun.elapsed());
         self.stack.pop();
@@ -171,6 +172,7 @@ impl<'e> EventServices<'e> {
             return Err(Fault::not_found(format!("no plugin {plugin} serves")));
         };
         self.stack.push(plugin.to_owned());
+        let _at_work = at_work(serving.generation());
         let result = serving.plugin.migrate(from, self);
         self.stack.pop();
         match self.spoilt.clone() {

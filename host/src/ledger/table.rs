@@ -6,6 +6,7 @@ use crate::plugin::Plugin;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tallyho_plugin::{Fault, Manifest, Target};
 
 /// A generation of a plugin, with what has been counted of it since it began.
@@ -41,6 +42,11 @@ pub struct Clash {
 pub enum Hold {
     /// The operator has stopped it.
     Stopped,
+    /// Its handler was not done in time.
+    Overdue {
+        /// How long it had.
+        deadline: Duration,
+    },
 }
 
 impl Hold {
@@ -48,6 +54,7 @@ impl Hold {
     pub fn word(&self) -> &'static str {
         match self {
             Hold::Stopped => "stopped",
+            Hold::Overdue { .. } => "suspended",
         }
     }
 
@@ -55,6 +62,7 @@ impl Hold {
     pub fn why(&self) -> String {
         match self {
             Hold::Stopped => "the operator has stopped it".to_owned(),
+            Hold::Overdue { deadline } => format!("its handler was not done with an event within {deadline:?}"),
         }
     }
 
@@ -62,6 +70,10 @@ impl Hold {
     pub fn fault(&self, plugin: &str) -> Fault {
         let fix = match self {
             Hold::Stopped => format!("`tallyho plugin start {plugin}` has it serve again"),
+            Hold::Overdue { .. } => format!(
+                "swap in a build that is mended (`tallyho plugin swap {plugin} FILE`), or have it try again \
+                 (`tallyho plugin start {plugin}`)"
+            ),
         };
         Fault::host(format!("plugin {plugin} is {}: {}", self.word(), self.why())).code(self.word()).fix(fix)
     }

@@ -2,10 +2,11 @@
 
 use super::core::{Core, Parts, StateError};
 use super::input::{Input, Outcome, Released};
-use super::limits::{BATCH, CONFLICTS, QUEUE, STORE_RETRY_MS};
+use super::limits::{BATCH, CONFLICTS, HANDLER_DEADLINE, QUEUE, STORE_RETRY_MS};
 use super::queue::{Closed, Item, Queue, Tell};
 use super::table::PluginTable;
 use super::verify::{Checked, Slot, Workers};
+use super::watch::Stuck;
 use crate::crash::crash_point;
 use crate::store::StoreError;
 use arc_swap::ArcSwap;
@@ -45,7 +46,7 @@ pub enum LedgerError {
 pub struct Ledger {
     queue: Arc<Queue>,
     table: Arc<ArcSwap<PluginTable>>,
-    workers: Workers,
+    workers: Arc<Workers>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -55,15 +56,31 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub fn start(parts: Parts, clock: Arc<dyn Clock>, outside: Arc<dyn Outside>) -> Result<Arc<Self>, LedgerError> {
+        Self::start_with(parts, clock, outside, HANDLER_DEADLINE)
+    }
+
+    /// The same with so long for a handler to be done with one event.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn start_with(
+        parts: Parts,
+        clock: Arc<dyn Clock>,
+        outside: Arc<dyn Outside>,
+        deadline: Duration,
+    ) -> Result<Arc<Self>, LedgerError> {
         let table = Arc::clone(&parts.table);
         let mut core = Core::open(parts)?;
+        core.watch(deadline);
         core.migrate(clock.now())??;
         let released = core.start(clock.now())?;
         let queue = Arc::new(Queue::default());
         let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let system = |error: std::io::Error| StoreError::Engine(format!("cannot start a thread: {error}"));
-        let workers = Workers::start(threads, QUEUE + BATCH).map_err(system)?;
-        let runner = Runner { core, queue: Arc::clone(&queue), clock, outside, kept: Vec::new(), refusal: None };
+        let workers = Arc::new(Workers::start(threads, QUEUE + BATCH).map_err(system)?);
+        let checking = Arc::clone(&workers);
+        let runner =
+            Runner { core, queue: Arc::clone(&queue), checking, clock, outside, kept: Vec::new(), refusal: None };
         let spawned = thread::Builder::new().name("ledger".to_owned()).spawn(move || runner.run(released));
         let thread = Mutex::new(Some(spawned.map_err(system)?));
         Ok(Arc::new(Ledger { queue, table, workers, thread }))
@@ -184,6 +201,7 @@ impl Drop for Ledger {
 struct Runner {
     core: Core,
     queue: Arc<Queue>,
+    checking: Arc<Workers>,
     clock: Arc<dyn Clock>,
     outside: Arc<dyn Outside>,
     /// Inputs of a batch that the store refused, to be run again.
@@ -261,8 +279,21 @@ impl Runner {
                 if let (Some(refusal), true) = (&mut self.refusal, someone_waits(&input)) {
                     refusal.again = Instant::now();
                 }
-                let checked = slot.map(|slot| slot.wait()).unwrap_or_default();
+                let checked = slot.map(|slot| self.checked(&slot)).unwrap_or_default();
                 self.kept.push((input, checked, tell));
+            }
+        }
+    }
+
+    /// The checks made for an input. A handler that does not name them in time is suspended.
+    fn checked(&mut self, slot: &Slot) -> Checked {
+        let deadline = self.core.deadline();
+        loop {
+            if let Some(checked) = slot.wait(deadline) {
+                return checked;
+            }
+            for generation in self.checking.overdue(deadline) {
+                self.core.overdue(Stuck { generation });
             }
         }
     }
@@ -283,13 +314,14 @@ impl Runner {
             inputs.push((input, checked));
             tells.push(tell);
         }
-        let mut result = self.core.apply(&inputs, now);
+        let inputs = Arc::new(inputs);
+        let mut result = self.core.apply_shared(&inputs, now);
         // Another process of the site came first; handlers are deterministic, so a retry is safe.
         for _ in 0..CONFLICTS {
             if !matches!(result, Err(StoreError::Conflict)) {
                 break;
             }
-            result = self.core.apply(&inputs, self.clock.now());
+            result = self.core.apply_shared(&inputs, self.clock.now());
         }
         match result {
             Ok(done) => {
@@ -306,7 +338,7 @@ impl Runner {
                 }
             }
             Err(error) => {
-                let kept = inputs.into_iter().zip(tells);
+                let kept = Arc::unwrap_or_clone(inputs).into_iter().zip(tells);
                 self.kept = kept.map(|((input, checked), tell)| (input, checked, tell)).collect();
                 self.refused(&error);
             }

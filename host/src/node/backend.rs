@@ -4,7 +4,7 @@ use super::founding::found;
 use super::open::STANDARD;
 use super::{Node, NodeOptions};
 use crate::cli::{Backend, Ready, RunOptions};
-use crate::control::{Operator, host};
+use crate::control::{Client, Operator, host};
 use crate::plugin::{self, Loader, LoaderOptions, Plugin, find_plugin, search_folders};
 use crate::site::config::Config;
 use crate::site::endpoint::Endpoint;
@@ -97,6 +97,7 @@ impl Backend for RealBackend {
         for name in STANDARD {
             checks.push(check_standard(name, &folders));
         }
+        checks.extend(check_running(home));
         let ok = checks.iter().all(|check| check.ok);
         Ok(json!({ "checks": checks, "ok": ok }))
     }
@@ -166,6 +167,26 @@ fn check_store(path: &Path) -> Result<String, String> {
         None => Ok("whole".to_owned()),
         Some(first) => Err(format!("{first} ({} faults); restore a backup", faults.len())),
     }
+}
+
+/// The plugins of the site that runs on this home, where they are not well.
+fn check_running(home: &Path) -> Vec<doctor::Check> {
+    let asked = Client::connect(&home.join("control.sock")).ok();
+    let listed = asked.and_then(|client| client.call(host::HOST, "plugin.list", &json!({})).ok());
+    let told = |plugin: &Value| {
+        let name = plugin["name"].as_str()?;
+        let (detail, fix) = match (plugin["why"].as_str(), plugin["note"].as_str()) {
+            (Some(why), _) => {
+                let state = plugin["state"].as_str().unwrap_or("held");
+                let fix = format!("tallyho plugin start {name}, or tallyho plugin swap {name} FILE");
+                (format!("{name} is {state}: {why}"), Some(fix))
+            }
+            (None, Some(note)) => (format!("{name}: {note}"), None),
+            (None, None) => return None,
+        };
+        Some(doctor::Check { name: "plugin", ok: false, detail, fix })
+    };
+    listed.iter().flat_map(|listed| listed.as_array().into_iter().flatten()).filter_map(told).collect()
 }
 
 fn check_standard(name: &str, folders: &[PathBuf]) -> doctor::Check {

@@ -35,7 +35,7 @@ use async_std::task;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tallyho_plugin::record::{AgentId, Chad};
 
 /// The handlers a site runs unless told otherwise.
@@ -195,7 +195,8 @@ impl Node {
         let watchers = Arc::new(Watchers::default());
         let heard = Arc::clone(&watchers);
         net.on_notice(move |notice| heard.tell(notice));
-        let ledger = Ledger::start(parts, clock.clone(), Arc::new(ToNet::new(&net)))?;
+        let deadline = Duration::from_secs(config.limits.handler_seconds);
+        let ledger = Ledger::start_with(parts, clock.clone(), Arc::new(ToNet::new(&net)), deadline)?;
         crash_point("starting");
         task::spawn(sweep(Arc::downgrade(&ledger), clock, PAUSE));
         net.serve(Arc::clone(&ledger), listener);

@@ -14,6 +14,7 @@ pub mod elf;
 pub mod error;
 pub mod find;
 pub mod layout;
+pub mod lend;
 pub mod limits;
 pub mod load;
 pub mod loaded;

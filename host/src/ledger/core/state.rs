@@ -1,7 +1,8 @@
 //! State versions: whether a build can work on the tables as they are, and bringing them to it.
 
 use super::batch::Batch;
-use super::{Core, Swap, seal};
+use super::overdue::too_late;
+use super::{Core, Swap, seal, watched};
 use crate::ledger::buffer::Buffer;
 use crate::ledger::remembered::{self, Remembered};
 use crate::ledger::services::EventServices;
@@ -105,22 +106,30 @@ impl Core {
     /// The store's; the first plugin whose tables cannot be brought to it.
     pub fn migrate(&mut self, now: Timestamp) -> Result<Result<(), StateError>, StoreError> {
         self.latest = self.latest.max(now);
-        let table = self.table.load_full();
+        let (table, deadline) = (self.table.load_full(), self.deadline());
         for seat in table.seats() {
             let manifest = seat.serving.manifest();
             let turn = self.turn(std::sync::Arc::clone(&table));
             let mut transaction = self.store.begin()?;
-            let mut batch = Batch { transaction: &mut *transaction, turn };
-            let found = remembered::of(&mut Buffer::new(&mut *batch.transaction), manifest)?.state;
+            let found = remembered::of(&mut Buffer::new(&mut *transaction), manifest)?.state;
             let done = match step(manifest, found) {
                 Ok(Step::None) => continue,
-                Ok(Step::Migrate) => batch.migrate(manifest, found)?,
+                Ok(Step::Migrate) => {
+                    let job = manifest.clone();
+                    let ran = watched(&mut self.watch, &mut *transaction, move |transaction| {
+                        let mut batch = Batch { transaction, turn };
+                        let migrated = batch.migrate(&job, found)?;
+                        Ok(migrated.map(|()| batch.turn))
+                    });
+                    let late = |_| too_late(&manifest.version, "bringing its tables to its state version", deadline);
+                    ran.map_err(late).map_or_else(|fault| Ok(Err(fault)), |ran| ran)?
+                }
                 Err(fault) => Err(fault),
             };
-            if let Err(fault) = done {
-                return Ok(Err(StateError { plugin: manifest.name.clone(), fault }));
-            }
-            let turn = batch.turn;
+            let turn = match done {
+                Ok(turn) => turn,
+                Err(fault) => return Ok(Err(StateError { plugin: manifest.name.clone(), fault })),
+            };
             let sealed = seal(transaction, turn, self.latest)?;
             // What it sent waits in the outbox, which is read at start.
             self.sealed(sealed);

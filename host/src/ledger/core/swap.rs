@@ -1,9 +1,10 @@
 //! Another generation serves, or a plugin is stopped or started: between two events, durable before
 //! anybody is told.
 
-use super::batch::Batch;
+use super::batch::{Batch, Turn};
 use super::held::let_go;
-use super::{Core, seal};
+use super::overdue::too_late;
+use super::{Core, seal, watched};
 use crate::crash::crash_point;
 use crate::ledger::buffer::Buffer;
 use crate::ledger::input::{Outcome, Released};
@@ -18,6 +19,7 @@ use tallyho_plugin::record::Timestamp;
 use tallyho_plugin::{Event, Fault, Life};
 
 /// What shall serve under a name.
+#[derive(Clone)]
 pub struct Swap {
     /// The name.
     pub name: String,
@@ -66,6 +68,7 @@ impl Core {
     pub fn swap(&mut self, swap: &Swap, now: Timestamp) -> Result<(Swapped, Released), Fault> {
         let table = self.table.load_full();
         let seat = table.seat(&swap.name).ok_or_else(|| nobody(&swap.name))?;
+        self.check_threads()?;
         let manifest = swap.serving.manifest();
         if manifest.name != swap.name {
             let text = format!("the library holds plugin {}, expected {}", manifest.name, swap.name);
@@ -93,29 +96,17 @@ impl Core {
         now: Timestamp,
     ) -> Result<(Swapped, Released), Fault> {
         self.latest = self.latest.max(now);
-        let begun = Instant::now();
         crash_point("swap-staged");
+        let deadline = self.deadline();
         let manifest = swap.serving.manifest();
         let turn = self.turn(Arc::clone(&next));
         let mut transaction = self.store.begin().map_err(|error| store(&error))?;
-        let mut batch = Batch { transaction: &mut *transaction, turn };
-        let state = batch.bring_to_state(swap).map_err(|error| store(&error))??;
-        let (migrate, begun) = (begun.elapsed(), Instant::now());
-        let started = Event::Life(Life::Started);
-        let outcome = batch.event(&swap.name, &started, &Checked::new(), |buffer| {
-            let known = remembered::of(buffer, manifest)?;
-            let swapped = swap.swapped.clone().or(known.swapped);
-            let known = Remembered { state: manifest.state_version, swapped, stopped: false, ..known };
-            remembered::put(buffer, &swap.name, &known);
-            Ok(None)
-        });
-        if let Outcome::Fault(fault) = outcome.map_err(|error| store(&error))? {
-            let text = format!("version {} could not take up its work: {}", manifest.version, fault.text);
-            let fix = fault.fix.unwrap_or_else(|| "mend the plugin (Handler::life) and build it again".to_owned());
-            return Err(Fault::failed(text).code("start").fix(fix));
-        }
-        let (start, begun) = (begun.elapsed(), Instant::now());
-        let mut turn = batch.turn;
+        let job = swap.clone();
+        let ran =
+            watched(&mut self.watch, &mut *transaction, move |transaction| take_up(Batch { transaction, turn }, &job));
+        let ran = ran.map_err(|_| too_late(&manifest.version, "taking up its work", deadline))?;
+        let Started { mut turn, state, migrate, start } = ran.map_err(|error| store(&error))??;
+        let begun = Instant::now();
         turn.changed = true;
         turn.released.notices.push(notice(swap, from, self.latest));
         let waiting = let_go(&mut *transaction, &swap.name).map_err(|error| store(&error))?;
@@ -159,6 +150,38 @@ impl Core {
         log::info!("plugin {name} is stopped");
         Ok(self.sealed(sealed))
     }
+}
+
+/// A candidate that has taken up its work, in a batch that is not durable yet.
+struct Started {
+    turn: Turn,
+    state: Option<u32>,
+    migrate: Duration,
+    start: Duration,
+}
+
+/// The candidate's part of a swap: its tables are brought to its state version, and it has its first event.
+fn take_up(mut batch: Batch<'_>, swap: &Swap) -> Result<Result<Started, Fault>, StoreError> {
+    let begun = Instant::now();
+    let state = match batch.bring_to_state(swap)? {
+        Ok(state) => state,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let (migrate, begun) = (begun.elapsed(), Instant::now());
+    let manifest = swap.serving.manifest();
+    let outcome = batch.event(&swap.name, &Event::Life(Life::Started), &Checked::new(), |buffer| {
+        let known = remembered::of(buffer, manifest)?;
+        let swapped = swap.swapped.clone().or(known.swapped);
+        let known = Remembered { state: manifest.state_version, swapped, stopped: false, ..known };
+        remembered::put(buffer, &swap.name, &known);
+        Ok(None)
+    })?;
+    if let Outcome::Fault(fault) = outcome {
+        let text = format!("version {} could not take up its work: {}", manifest.version, fault.text);
+        let fix = fault.fix.unwrap_or_else(|| "mend the plugin (Handler::life) and build it again".to_owned());
+        return Ok(Err(Fault::failed(text).code("start").fix(fix)));
+    }
+    Ok(Ok(Started { turn: batch.turn, state, migrate, start: begun.elapsed() }))
 }
 
 fn claimed(clash: &Clash) -> Fault {

@@ -21,6 +21,11 @@ pub(super) struct SqliteTransaction<'a> {
     spent: Option<StoreError>,
 }
 
+// SAFETY: what is not `Send` here are the connection, lent as shared, and statements of it. `begin` is
+// reached with the store borrowed exclusively for as long as this lives, so nobody else has a reference to
+// the connection: all of them go to the other thread together, as the connection itself may.
+unsafe impl Send for SqliteTransaction<'_> {}
+
 type Statements<'a> = [Option<CachedStatement<'a>>; ACTIONS];
 
 impl<'a> SqliteTransaction<'a> {
