@@ -97,3 +97,67 @@ fn a_candidate_that_loops_when_it_begins_is_refused_and_the_one_before_serves_on
     assert!(fault.text.contains("version 2 was not done taking up its work within 1s"), "{fault}");
     assert_eq!(site.count(1), "1");
 }
+
+#[test]
+fn a_build_that_fails_on_its_tenth_event_is_rolled_back_and_the_event_is_run_again_on_the_one_before() {
+    for (settings, why) in [
+        ("version=2 panic-at=10", "command add failed: panic: 10 is too much"),
+        ("version=2 loop-at=10", "it was not done with an event within 1s"),
+    ] {
+        let builds = Builds::new();
+        let mut site = site(&builds, "version=1");
+        let first = site.counter()["generation"].clone();
+        site.swap(&builds.make("bad.so", settings));
+        assert!(site.counter()["probation"]["events_left"].as_u64().is_some(), "{}", site.counter());
+        let versions: Vec<String> = (1..=12).map(|number| site.count(number)).collect();
+        assert_eq!(versions, [vec!["2"; 9], vec!["1"; 3]].concat(), "no command fails");
+        assert_eq!(site.counted(), (1..=12).map(|number| (number, 1)).collect::<Vec<_>>());
+        let listed = site.counter();
+        assert_eq!((&listed["generation"], &listed["state"]), (&first, &json!("serving")), "{listed}");
+        assert_eq!(listed["rolled_back"]["version"], "2");
+        assert_eq!(listed["rolled_back"]["why"], why);
+        assert!(site.log().contains("has failed"), "{}", site.log());
+        // It holds after a restart.
+        site.kill();
+        site.start();
+        assert_eq!(site.count(13), "1");
+    }
+}
+
+#[test]
+fn peers_messages_that_a_bad_build_fails_on_are_handled_by_the_one_before() {
+    let builds = Builds::new();
+    let (alice, bob) = (site(&builds, "version=1"), site(&builds, "version=1"));
+    let to = related(&alice, &bob);
+    for settings in ["version=2 panic-at=5", "version=2 loop-at=15", "version=2 prepare=loop"] {
+        bob.swap(&builds.make("bad.so", settings));
+        let begin = bob.counted().len() as u64;
+        for number in begin..begin + 10 {
+            alice.call("counter", "send", &json!({ "number": number, "to": to, "from": "alice" })).unwrap();
+        }
+        until(|| bob.counted().len() as u64 == begin + 10);
+        assert_eq!(bob.counter()["version"], "1", "{settings}");
+    }
+    assert_eq!(bob.counted(), (0..30).map(|number| (number, 1)).collect::<Vec<_>>());
+    until(|| alice.call("host", "status", &json!({})).unwrap()["outbox"] == 0);
+}
+
+#[test]
+fn a_fault_that_the_build_before_has_too_is_the_events() {
+    let builds = Builds::new();
+    let site = site(&builds, "version=1 panic-at=3");
+    site.swap(&builds.make("second.so", "version=2 panic-at=3"));
+    let fault = site.call("counter", "add", &json!({ "number": 3 })).unwrap_err();
+    assert_eq!(fault.text, "panic: 3 is too much");
+    assert_eq!(site.count(4), "2");
+}
+
+#[test]
+fn a_build_that_has_brought_the_tables_further_is_not_rolled_back_by_itself() {
+    let builds = Builds::new();
+    let site = site(&builds, "version=1");
+    let second = builds.make("second.so", "version=2 state=2 panic-at=3");
+    site.command(&["plugin", "swap", "counter", text(&second), "--migrate"]);
+    assert!(site.call("counter", "add", &json!({ "number": 3 })).is_err());
+    assert_eq!(site.count(4), "2");
+}

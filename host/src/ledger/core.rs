@@ -5,6 +5,7 @@ mod deliveries;
 mod held;
 mod messages;
 mod overdue;
+mod rollback;
 mod start;
 mod state;
 mod swap;
@@ -23,7 +24,7 @@ use super::limits::NOTICE_SLOTS;
 use super::outbox::{self, OutboxError};
 use super::services::{EventServices, Host};
 use super::sweep::Sweep;
-use super::table::PluginTable;
+use super::table::{PluginTable, RolledBack};
 use super::timers;
 use super::verify::Checked;
 use super::watch::{Stuck, Watch};
@@ -79,6 +80,8 @@ pub struct Core {
     watch: Option<Watch>,
     /// What the core has done by itself and the next commit is to tell.
     news: Vec<Value>,
+    /// Builds that it has rolled back by itself, likewise.
+    fallen: Vec<RolledBack>,
 }
 
 /// What came of a batch: an outcome for each input, and what may leave.
@@ -104,8 +107,8 @@ impl Core {
         let seeds = Seeds(Arc::new(Mutex::new(seeds)));
         let windows = Windows::default();
         let latest = Timestamp(0);
-        let (watch, news) = (None, Vec::new());
-        Ok(Core { store, table, host, relations, seeds, windows, journal, latest, next_timer, watch, news })
+        let (watch, news, fallen) = (None, Vec::new(), Vec::new());
+        Ok(Core { store, table, host, relations, seeds, windows, journal, latest, next_timer, watch, news, fallen })
     }
 
     /// Has handlers watched from now on: one that is not done with an event in time is given up, and its
@@ -230,8 +233,12 @@ impl Core {
     }
 
     fn run(&mut self, inputs: &Arc<Vec<(Input, Checked)>>) -> Result<Result<Done, Stuck>, StoreError> {
-        let turn = self.turn(self.table.load_full());
+        let table = self.table.load_full();
+        let mut turn = self.turn(Arc::clone(&table));
         let mut transaction = self.store.begin()?;
+        for rolled_back in &self.fallen {
+            rollback::record(&mut *transaction, &mut turn, rolled_back)?;
+        }
         let inputs = Arc::clone(inputs);
         let ran = watched(&mut self.watch, &mut *transaction, move |transaction| {
             let mut batch = Batch { transaction, turn };
@@ -247,6 +254,11 @@ impl Core {
             Err(stuck) => return Ok(Err(stuck)),
         };
         let sealed = seal(transaction, turn, self.latest)?;
+        if !Arc::ptr_eq(&sealed.turn.table, &table) {
+            // A build on probation has failed in this batch.
+            self.table.store(Arc::clone(&sealed.turn.table));
+        }
+        self.fallen.clear();
         let released = self.sealed(sealed);
         Ok(Ok(Done { outcomes, released }))
     }

@@ -1,6 +1,7 @@
 //! What the store remembers of each plugin, so that a restart goes on where the site was.
 
 use super::buffer::Buffer;
+use crate::plugin::Plugin;
 use crate::store::{StoreError, Transaction};
 use serde::{Deserialize, Serialize};
 use tallyho_plugin::Manifest;
@@ -49,6 +50,17 @@ pub struct BuildFile {
     pub build: String,
     /// The plugin's own version.
     pub version: String,
+}
+
+impl BuildFile {
+    /// The library of a plugin; `None` where it is linked into this program.
+    pub fn of(plugin: &dyn Plugin) -> Option<Self> {
+        Some(BuildFile {
+            path: plugin.path()?.display().to_string(),
+            build: plugin.build()?.to_string(),
+            version: plugin.manifest().version.clone(),
+        })
+    }
 }
 
 /// What is remembered of a plugin.

@@ -102,6 +102,8 @@ pub struct EventServices<'e> {
     stack: Vec<String>,
     /// An invoked plugin's fault, which is the event's.
     spoilt: Option<Fault>,
+    /// The plugin that failed first, by its own fault.
+    pub failed: Option<String>,
     /// The store failed: whatever the handler makes of it, the event has to be run again.
     pub broken: Option<StoreError>,
     /// Lines logged.
@@ -130,6 +132,7 @@ impl<'e> EventServices<'e> {
             released: Released::default(),
             stack: Vec::new(),
             spoilt: None,
+            failed: None,
             broken: None,
             metrics: BTreeMap::new(),
             lines: 0,
@@ -154,6 +157,9 @@ impl<'e> EventServices<'e> {
         let result = serving.plugin.handle(event, self);
         serving.times.add(begun.elapsed());
         self.stack.pop();
+        if result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed) {
+            self.failed.get_or_insert_with(|| plugin.to_owned());
+        }
         let result = match self.spoilt.clone() {
             Some(fault) => Err(fault),
             None => result,

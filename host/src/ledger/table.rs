@@ -1,6 +1,6 @@
 //! Which plugin serves what.
 
-use super::limits::METRICS;
+use super::limits::{FAULT_BUDGET, METRICS, PROBATION_EVENTS};
 use super::times::Times;
 use crate::plugin::Plugin;
 use std::collections::{BTreeMap, HashMap};
@@ -88,6 +88,64 @@ pub struct Seat {
     pub held: Option<Hold>,
     /// The generation before, to which can be rolled back.
     pub previous: Option<Arc<Serving>>,
+    /// Whether the generation that serves still has to prove itself.
+    pub probation: Option<Arc<Probation>>,
+    /// The last build that did not, and why.
+    pub failed: Option<Arc<RolledBack>>,
+}
+
+/// The first events of a build swapped in.
+pub struct Probation {
+    /// How many are left.
+    left: AtomicU64,
+    /// Faults that the generation before did not share.
+    faults: AtomicU64,
+}
+
+impl Default for Probation {
+    fn default() -> Self {
+        Probation { left: AtomicU64::new(PROBATION_EVENTS), faults: AtomicU64::new(0) }
+    }
+}
+
+impl Probation {
+    /// Events left until it is over.
+    pub fn left(&self) -> u64 {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    /// It has handled an event.
+    pub fn pass(&self) {
+        // Only the thread that runs events comes here.
+        self.left.store(self.left().saturating_sub(1), Ordering::Relaxed);
+    }
+
+    /// It had a fault that the generation before did not; whether that is one too many.
+    pub fn fail(&self) -> bool {
+        self.faults.fetch_add(1, Ordering::Relaxed) >= FAULT_BUDGET
+    }
+}
+
+/// A build that did not prove itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolledBack {
+    /// The plugin.
+    pub name: String,
+    /// Its generation.
+    pub from: u64,
+    /// The one that serves again.
+    pub to: u64,
+    /// Its version.
+    pub version: String,
+    /// What it did.
+    pub why: String,
+}
+
+impl Seat {
+    /// A seat of this generation, with nothing before it.
+    pub fn of(serving: Arc<Serving>) -> Self {
+        Seat { serving, held: None, previous: None, probation: None, failed: None }
+    }
 }
 
 /// The plugins that serve a site. A new table replaces the old one between two events.
@@ -109,7 +167,7 @@ impl PluginTable {
             return Err(Clash { what: format!("the name {name}"), first: name.clone(), second: name });
         }
         self.claim(&serving)?;
-        self.by_name.insert(name, Seat { serving, held: None, previous: None });
+        self.by_name.insert(name, Seat::of(serving));
         Ok(self)
     }
 
@@ -133,6 +191,34 @@ impl PluginTable {
             seat.held = held;
         }
         table
+    }
+
+    /// The table with the build of this name on probation.
+    #[must_use]
+    pub fn on_probation(&self, name: &str) -> Self {
+        let mut table = self.clone();
+        if let Some(seat) = table.by_name.get_mut(name) {
+            seat.probation = Some(Arc::default());
+        }
+        table
+    }
+
+    /// The table with the generation before a build that is on probation, where there is one.
+    pub fn rolled_back(&self, name: &str, why: &str) -> Option<(Self, RolledBack)> {
+        let seat = self.by_name.get(name)?;
+        seat.probation.as_ref().filter(|probation| probation.left() > 0)?;
+        let previous = seat.previous.as_ref()?;
+        let rolled_back = RolledBack {
+            name: name.to_owned(),
+            from: seat.serving.generation(),
+            to: previous.generation(),
+            version: seat.serving.manifest().version.clone(),
+            why: why.to_owned(),
+        };
+        let failed = Some(Arc::new(rolled_back.clone()));
+        let next = Seat { failed, ..Seat::of(Arc::clone(previous)) };
+        // A target that the build gave up may have been claimed by another plugin meanwhile.
+        Some((self.seating(name, next).ok()?, rolled_back))
     }
 
     fn claim(&mut self, serving: &Arc<Serving>) -> Result<(), Clash> {

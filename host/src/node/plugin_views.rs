@@ -41,6 +41,12 @@ fn shown(node: &Node, seat: &Seat) -> Value {
             "retired_bytes": mapped.bytes.saturating_sub(own),
         },
     });
+    if let Some(probation) = seat.probation.as_ref().filter(|probation| probation.left() > 0) {
+        shown["probation"] = json!({ "events_left": probation.left() });
+    }
+    if let Some(failed) = &seat.failed {
+        shown["rolled_back"] = json!({ "generation": failed.from, "version": failed.version, "why": failed.why });
+    }
     if let Some(hold) = &seat.held {
         shown["why"] = json!(hold.why());
     }

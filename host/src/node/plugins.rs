@@ -61,15 +61,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How a library is named in the store.
-pub(super) fn file_of(plugin: &dyn Plugin) -> Option<BuildFile> {
-    Some(BuildFile {
-        path: plugin.path()?.display().to_string(),
-        build: plugin.build()?.to_string(),
-        version: plugin.manifest().version.clone(),
-    })
-}
-
 fn milliseconds(time: Duration) -> Value {
     json!((time.as_secs_f64() * 1e6).round() / 1e3)
 }
@@ -114,13 +105,14 @@ impl Node {
         let _one_at_a_time = locked(&self.plugins.changing);
         let seat = self.seat(name)?;
         if let Some(previous) = &seat.previous {
-            let swapped = file_of(&*previous.plugin).map(|file| self.swapped_in(name, file, None));
+            let swapped = BuildFile::of(&*previous.plugin).map(|file| self.swapped_in(name, file, None));
             let swap = Swap {
                 name: name.to_owned(),
                 serving: Arc::clone(previous),
                 previous: None,
                 swapped,
                 migrate: false,
+                on_probation: false,
                 reason: BACK.reason,
             };
             return self.seated(&seat, swap, Steps::default(), begun);
@@ -157,7 +149,15 @@ impl Node {
             return Ok(json!({ "name": name, "state": "serving" }));
         }
         let (serving, previous) = (Arc::clone(&seat.serving), seat.previous.clone());
-        let swap = Swap { name: name.to_owned(), serving, previous, swapped: None, migrate: false, reason: "started" };
+        let swap = Swap {
+            name: name.to_owned(),
+            serving,
+            previous,
+            swapped: None,
+            migrate: false,
+            on_probation: false,
+            reason: "started",
+        };
         self.seated(&seat, swap, Steps::default(), begun)
     }
 
@@ -204,14 +204,17 @@ impl Node {
                 manifest.name
             )));
         }
-        let before = previous.as_ref().and_then(|previous| file_of(&*previous.plugin));
-        let swapped = file_of(&*plugin).map(|file| self.swapped_in(name, file, before));
+        let before = previous.as_ref().and_then(|previous| BuildFile::of(&*previous.plugin));
+        let swapped = BuildFile::of(&*plugin).map(|file| self.swapped_in(name, file, before));
         self.plugins.kept.keep(&*plugin);
         if let Some(previous) = &previous {
             self.plugins.kept.keep(&*previous.plugin);
         }
         let Kind { reason, migrate } = kind;
-        let swap = Swap { name: name.to_owned(), serving: Serving::new(plugin), previous, swapped, migrate, reason };
+        // A build is compared with one that served well, not with one that was held.
+        let on_probation = reason == "swapped" && seat.held.is_none();
+        let (name, serving) = (name.to_owned(), Serving::new(plugin));
+        let swap = Swap { name, serving, previous, swapped, migrate, on_probation, reason };
         self.seated(seat, swap, steps, begun)
     }
 

@@ -10,7 +10,7 @@ const SHOWN: [(&[&str], &[&str]); 6] = [
     (&["ticket", "list"], &["token", "user", "kind", "state", "expires", "reuse", "issuer", "tally"]),
     (&["ticket", "new"], &["tally", "token", "expires", "link", "uri"]),
     (&["user", "list"], &["cuid", "name", "custody", "created"]),
-    (&["plugin", "list"], &["name", "version", "generation", "state", "calls", "faults", "metrics", "path"]),
+    (&["plugin", "list"], &["name", "version", "generation", "state", "calls", "faults", "why", "metrics", "path"]),
     (&["plugin", "check"], &["ok", "name", "version", "reason", "fix"]),
 ];
 

@@ -1,5 +1,6 @@
 //! The inputs of one transaction, one after another.
 
+use super::rollback;
 use super::{Seeds, unreadable};
 use crate::ledger::buffer::Buffer;
 use crate::ledger::inbound::Windows;
@@ -7,7 +8,7 @@ use crate::ledger::input::{Input, Outcome, Released};
 use crate::ledger::journal::{Journal, NewEntry};
 use crate::ledger::outbox::OutboxError;
 use crate::ledger::services::{EventServices, Host, HostCall, Random};
-use crate::ledger::table::{PluginTable, Serving};
+use crate::ledger::table::{PluginTable, RolledBack, Serving};
 use crate::ledger::verify::Checked;
 use crate::site::addresses::{self, Source};
 use crate::site::relations::RelationRegistry;
@@ -105,10 +106,25 @@ impl Batch<'_> {
             return Ok(Outcome::Fault(hold.fault(plugin)));
         }
         let seed = self.turn.seeds.draw();
-        let buffer = Buffer::new(&mut *self.transaction);
-        let (table, host) = (&*self.turn.table, &*self.turn.host);
-        let mut services = EventServices::new(buffer, table, host, checked, self.turn.now, seed);
-        let mut result = services.run(plugin, event);
+        let mut table = Arc::clone(&self.turn.table);
+        let host = &*self.turn.host;
+        // A build on probation that fails: what it did, and what the generation before made of the event.
+        let mut tried = None;
+        let (services, mut result) = loop {
+            let buffer = Buffer::new(&mut *self.transaction);
+            let mut services = EventServices::new(buffer, &table, host, checked, self.turn.now, seed);
+            let result = services.run(plugin, event);
+            let why = match &result {
+                Err(fault) if fault.kind == FaultKind::Failed && tried.is_none() => fault.to_string(),
+                _ => break (services, result),
+            };
+            let why = format!("{} failed: {why}", what(event));
+            let before = services.failed.take().and_then(|failed| table.rolled_back(&failed, &why));
+            let Some((before, rolled_back)) = before else { break (services, result) };
+            drop(services);
+            table = Arc::new(before);
+            tried = Some(rolled_back);
+        };
         let EventServices { mut buffer, released, broken, metrics, .. } = services;
         if let Some(error) = broken {
             return Err(error);
@@ -118,6 +134,7 @@ impl Batch<'_> {
         {
             result = Err(fault);
         }
+        let failed_before_too = result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed);
         let only_looked = buffer.count() == 0 && released.is_empty() && matches!(event, Event::Command(_));
         if result.is_ok() {
             buffer.keep()?;
@@ -127,6 +144,15 @@ impl Batch<'_> {
                     .measures
                     .extend(self.turn.table.named(&plugin).map(|serving| (Arc::clone(serving), name, add)));
             }
+        }
+        match tried {
+            None => {
+                let probation = self.turn.table.seat(plugin).and_then(|seat| seat.probation.as_ref());
+                probation.into_iter().for_each(|probation| probation.pass());
+            }
+            // A fault that both have is the event's.
+            Some(_) if failed_before_too => {}
+            Some(rolled_back) => self.fall_back(rolled_back, &table)?,
         }
         if let (Ok(answer), true) = (&result, only_looked) {
             return Ok(Outcome::Done(answer.clone()));
@@ -140,7 +166,7 @@ impl Batch<'_> {
             number: 0,
             at: self.turn.now,
             plugin,
-            generation: self.turn.table.named(plugin).map_or(0, |serving| serving.generation()),
+            generation: table.named(plugin).map_or(0, |serving| serving.generation()),
             event,
             body: body(event),
             seed: &seed,
@@ -151,6 +177,19 @@ impl Batch<'_> {
             Ok(answer) => Outcome::Done(answer),
             Err(fault) => Outcome::Fault(fault),
         })
+    }
+
+    /// A build on probation has failed an event that the generation before it has just handled.
+    fn fall_back(&mut self, rolled_back: RolledBack, before: &Arc<PluginTable>) -> Result<(), StoreError> {
+        let RolledBack { name, from, to, why, .. } = &rolled_back;
+        log::error!(target: "tallyho::plugin", "{name}: generation {from}, on probation: {why}; generation {to} handles it");
+        let seat = self.turn.table.seat(name);
+        let probation = seat.and_then(|seat| seat.probation.as_ref());
+        if probation.is_none_or(|probation| probation.fail()) {
+            self.turn.table = Arc::clone(before);
+            rollback::record(&mut *self.transaction, &mut self.turn, &rolled_back)?;
+        }
+        Ok(())
     }
 
     fn host_command(&mut self, name: &str, argument: &[u8]) -> Result<Outcome, StoreError> {

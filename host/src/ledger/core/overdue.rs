@@ -15,8 +15,8 @@ impl Core {
         self.watch.as_ref().map_or(HANDLER_DEADLINE, Watch::deadline)
     }
 
-    /// Suspends the plugin whose generation was not done in time. The event that it was given is run again,
-    /// and then waits with the others for it.
+    /// Suspends the plugin whose generation was not done in time, or rolls it back where it is on probation.
+    /// The event that it was given is run again, and then waits with the others for the plugin.
     pub fn overdue(&mut self, stuck: Stuck) {
         let table = self.table.load_full();
         let is_it = |generation: u64| generation == stuck.generation;
@@ -25,6 +25,13 @@ impl Core {
         // Another generation may have been swapped in while a check of this one was made.
         let Some(seat) = seat else { return };
         let name = &seat.serving.manifest().name;
+        let late = format!("it was not done with an event within {:?}", self.deadline());
+        if let Some((before, rolled_back)) = table.rolled_back(name, &late) {
+            log::error!(target: "tallyho::plugin", "{name}: generation {}, on probation: {late}", stuck.generation);
+            self.fallen.push(rolled_back);
+            self.table.store(Arc::new(before));
+            return;
+        }
         let hold = Hold::Overdue { deadline: self.deadline() };
         log::error!(target: "tallyho::plugin", "{name} is suspended: {}", hold.why());
         self.news.push(json!({

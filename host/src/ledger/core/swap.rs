@@ -4,6 +4,7 @@
 use super::batch::{Batch, Turn};
 use super::held::let_go;
 use super::overdue::too_late;
+use super::rollback::is_reversible;
 use super::{Core, seal, watched};
 use crate::crash::crash_point;
 use crate::ledger::buffer::Buffer;
@@ -31,6 +32,8 @@ pub struct Swap {
     pub swapped: Option<SwappedIn>,
     /// Whether tables of an older state version may be brought to its own.
     pub migrate: bool,
+    /// Whether the generation before serves again by itself where this one fails.
+    pub on_probation: bool,
     /// A word for notices: `swapped`, `rolled back`, `started`.
     pub reason: &'static str,
 }
@@ -74,10 +77,15 @@ impl Core {
             let text = format!("the library holds plugin {}, expected {}", manifest.name, swap.name);
             return Err(Fault::refused(text).code("name"));
         }
-        let next = Seat { serving: Arc::clone(&swap.serving), held: None, previous: swap.previous.clone() };
+        let next = Seat { previous: swap.previous.clone(), ..Seat::of(Arc::clone(&swap.serving)) };
+        let on_probation = swap.on_probation && is_reversible(&next);
         let next = table.seating(&swap.name, next).map_err(|clash| claimed(&clash))?;
         let from = seat.serving.generation();
         let done = self.seat(swap, Arc::new(next), from, now)?;
+        if on_probation {
+            // Not before: a first event that fails is a swap that is refused.
+            self.table.store(Arc::new(self.table.load().on_probation(&swap.name)));
+        }
         log::info!(
             "plugin {} {}: generation {} (version {}) serves, before it generation {from}",
             swap.name,

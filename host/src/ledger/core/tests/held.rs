@@ -19,6 +19,7 @@ fn go_on(bench: &mut Bench) {
         previous: seat.previous,
         swapped: None,
         migrate: false,
+        on_probation: false,
         reason: "started",
     };
     let (_, released) = bench.core.swap(&swap, bench.now).unwrap();
@@ -59,6 +60,7 @@ fn what_waits_when_a_site_starts_with_the_plugin_serving_is_handed_on() {
         previous: None,
         swapped: None,
         migrate: false,
+        on_probation: false,
         reason: "started",
     };
     // Durable, but the process ends before what waited is run.

@@ -6,6 +6,7 @@ mod held;
 mod local;
 mod outgoing;
 mod peers;
+mod probation;
 mod states;
 mod tickets;
 mod timers;
