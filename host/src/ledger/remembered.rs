@@ -15,6 +15,9 @@ const TABLE: &str = "host.plugins";
 pub struct Remembered {
     /// The state version that its tables have.
     pub state: u32,
+    /// The state version that they are being brought to, where that takes several transactions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrating: Option<u32>,
     /// The build swapped in, which serves after a restart too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swapped: Option<SwappedIn>,

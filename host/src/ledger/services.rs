@@ -20,8 +20,9 @@ use sha2::{Digest, Sha256};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Instant;
+use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
-use tallyho_plugin::services::{Check, LogLevel, Outgoing, Range, Relation, Row, Services};
+use tallyho_plugin::services::{Check, LogLevel, Outgoing, Range, Relation, Row, Services, host_command};
 use tallyho_plugin::{Command, Event, Fault, FaultKind};
 
 /// The keys of the site, and what else an event may ask of the host itself.
@@ -102,6 +103,8 @@ pub struct EventServices<'e> {
     stack: Vec<String>,
     /// An invoked plugin's fault, which is the event's.
     spoilt: Option<Fault>,
+    /// Whether a migration is under way, and wants another transaction.
+    pub migrating: Option<bool>,
     /// The plugin that failed first, by its own fault.
     pub failed: Option<String>,
     /// The store failed: whatever the handler makes of it, the event has to be run again.
@@ -132,6 +135,7 @@ impl<'e> EventServices<'e> {
             released: Released::default(),
             stack: Vec::new(),
             spoilt: None,
+            migrating: None,
             failed: None,
             broken: None,
             metrics: BTreeMap::new(),
@@ -178,6 +182,7 @@ impl<'e> EventServices<'e> {
             return Err(Fault::not_found(format!("no plugin {plugin} serves")));
         };
         self.stack.push(plugin.to_owned());
+        self.migrating = Some(false);
         let _at_work = at_work(serving.generation());
         let result = serving.plugin.migrate(from, self);
         self.stack.pop();
@@ -393,6 +398,10 @@ impl Services for EventServices<'_> {
 
     fn invoke(&mut self, plugin: &str, command: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {
         let caller = self.current().to_owned();
+        if let (Some(again), "host", host_command::MIGRATE_AGAIN) = (&mut self.migrating, plugin, command) {
+            *again = true;
+            return to_cbor(&Value::Null);
+        }
         if plugin == "host" {
             let mut call = HostCall {
                 buffer: &mut self.buffer,

@@ -27,6 +27,38 @@ impl<const OWN: u32, const READS: u32, const FAILS: u32> Handler for Of<OWN, REA
     }
 }
 
+/// A plugin of state version 2 that brings over one row a time, and fails at the row that is told.
+struct Slow<const FAILS: u32>;
+
+impl<const FAILS: u32> Handler for Slow<FAILS> {
+    fn manifest() -> Manifest {
+        Manifest::new("p", "2").state_version(2).tables(&["rows"])
+    }
+    fn create() -> Result<Self, Fault> {
+        Ok(Slow)
+    }
+    fn migrate(&self, _: u32, context: &mut Context<'_>) -> Result<(), Fault> {
+        let done = context.scan::<u32>("rows", &Scan { limit: 10, ..Scan::default() })?.len() as u32;
+        if done == FAILS {
+            return Err(Fault::failed("stuck"));
+        }
+        context.put("rows", done.to_be_bytes(), &done)?;
+        if done < 4 { context.migrate_again() } else { Ok(()) }
+    }
+}
+
+#[test]
+fn large_tables_are_brought_over_in_parts_and_a_start_that_is_cut_short_goes_on() {
+    let disk = MemoryDisk::default();
+    run::<Of<1, 0, 0>>(&disk).unwrap();
+    assert!(run::<Slow<3>>(&disk).unwrap_err().contains("from state version 1 to 2: stuck"));
+    // There are rows of both, so the older build does not get them back.
+    let why = run::<Of<1, 0, 0>>(&disk).unwrap_err();
+    assert!(why.contains("have state version 2, version 1 has 1"), "{why}");
+    assert_eq!(run::<Slow<9>>(&disk), Ok(5));
+    assert_eq!(run::<Slow<5>>(&disk), Ok(5), "and it is done once");
+}
+
 /// Starts a site with this build of the plugin; how often it was migrated, or why it does not start.
 fn run<H: Handler>(disk: &MemoryDisk) -> Result<usize, String> {
     let plugin = Arc::new(StaticPlugin::<H>::create().unwrap());
