@@ -282,7 +282,8 @@ fn doubled(numbers: &[u64]) -> Vec<(u64, u64)> {
 fn a_swap_brings_the_tables_to_another_state_version_when_told_to_and_back_only_where_the_older_build_reads_them() {
     let builds = Builds::new();
     let mut site = site(&builds);
-    (site.count(1), site.count(2));
+    site.count(1);
+    site.count(2);
     let swap = |site: &Site, file: &PathBuf| {
         site.call("host", "plugin.swap", &json!({ "name": "counter", "file": file, "migrate": true }))
     };
@@ -321,7 +322,8 @@ fn a_swap_brings_the_tables_to_another_state_version_when_told_to_and_back_only_
 fn a_newer_build_brings_the_tables_to_its_state_version_at_start_and_an_older_one_does_not_start() {
     let builds = Builds::new();
     let mut site = site(&builds);
-    (site.count(1), site.stop());
+    site.count(1);
+    site.stop();
     builds.make("counter.so", "version=2 state=2 migrate=refuse");
     assert!(!site.try_start());
     assert!(site.log().contains("from state version 1 to 2: not with me; ask another"), "{}", site.log());

@@ -73,9 +73,9 @@ pub const HANDLER_DEADLINE: Duration = Duration::from_secs(5);
 /// at hand to be tried on an event that fails.
 pub const PROBATION_EVENTS: u64 = 1_000;
 
-/// Faults that a build on probation may have. None: the generation before handles the very same event over
-/// the very same tables, which is proof enough. (A fault that both have is the event's.)
-pub const FAULT_BUDGET: u64 = 0;
+/// The fault of a build on probation that has it rolled back. The first: the generation before handles the
+/// very same event over the very same tables, which is proof enough. (A fault that both have is the event's.)
+pub const FAULT_BUDGET: u64 = 1;
 
 /// How often within the deadline the watch looks, so that a handler is found late by so much of it.
 pub const WATCH_TICKS: u32 = 20;

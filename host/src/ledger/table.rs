@@ -122,7 +122,7 @@ impl Probation {
 
     /// It had a fault that the generation before did not; whether that is one too many.
     pub fn fail(&self) -> bool {
-        self.faults.fetch_add(1, Ordering::Relaxed) >= FAULT_BUDGET
+        self.faults.fetch_add(1, Ordering::Relaxed) + 1 >= FAULT_BUDGET
     }
 }
 

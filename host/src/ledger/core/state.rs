@@ -144,7 +144,7 @@ impl Core {
                 Ok::<_, StoreError>(migrated.map(|again| (batch.turn, again)))
             });
             let late = |_| too_late(&manifest.version, "bringing its tables to its state version", deadline);
-            let (turn, again) = match ran.map_err(late).map_or_else(|fault| Ok(Err(fault)), |ran| ran)? {
+            let (turn, again) = match ran.map_err(late).unwrap_or_else(|fault| Ok(Err(fault)))? {
                 Ok(ran) => ran,
                 Err(fault) => return Ok(Err(StateError { plugin: manifest.name.clone(), fault })),
             };
