@@ -142,7 +142,9 @@ impl<'a> Context<'a> {
     /// Calls another plugin's command inside this event's transaction.
     ///
     /// # Errors
-    /// The called handler's fault, which is this event's too: pass it on.
+    /// The called handler's fault, which is this event's too: pass it on. Code
+    /// [`NOT_SERVED`](crate::services::NOT_SERVED) where no plugin serves the command, which you may make do
+    /// without.
     pub fn invoke<T: DeserializeOwned>(
         &mut self,
         plugin: &str,
@@ -214,6 +216,14 @@ impl<'a> Context<'a> {
         uuid::Builder::from_random_bytes(self.random()).into_uuid().hyphenated().to_string()
     }
 
+    /// A uuid that begins with the event's time (version 7), lower case, and is random otherwise: rows named
+    /// by such uuids stand in the order in which they were made. Where there will be many of them, a store
+    /// then adds at one place instead of all over the table.
+    pub fn dated_uuid(&mut self) -> String {
+        let millis = u64::try_from(self.now().0).unwrap_or(0);
+        uuid::Builder::from_unix_timestamp_millis(millis, &self.random()).into_uuid().hyphenated().to_string()
+    }
+
     /// A line for the log.
     pub fn log(&mut self, level: LogLevel, text: &str) {
         self.services.log(level, text);
@@ -276,12 +286,20 @@ impl<'a> Context<'a> {
 /// The check of a user's signature, for `Handler::prepare` and `Context::verify_user` alike; `None`
 /// where the key is no object (nor a text holding one, PROTOCOL 1.4).
 pub fn user_check(public: &Value, text: &[u8], signature: &str) -> Option<Check> {
-    let jwk = match public {
-        Value::Object(_) => public.clone(),
-        Value::String(text) => serde_json::from_str(text).ok().filter(Value::is_object)?,
-        _ => return None,
-    };
-    Some(Check { key: CheckKey::User(jwk.to_string()), text: text.to_vec(), signature: signature.to_owned() })
+    let key = CheckKey::User(jwk_text(public)?);
+    Some(Check { key, text: text.to_vec(), signature: signature.to_owned() })
+}
+
+/// A certificate's `public` as text, which is how checks name keys; `None` where it is no object (nor
+/// a text holding one, PROTOCOL 1.4).
+pub fn jwk_text(public: &Value) -> Option<String> {
+    match public {
+        Value::Object(_) => Some(public.to_string()),
+        Value::String(text) => {
+            serde_json::from_str::<Value>(text).ok().filter(Value::is_object).map(|jwk| jwk.to_string())
+        }
+        _ => None,
+    }
 }
 
 /// A value as CBOR.

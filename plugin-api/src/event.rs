@@ -86,13 +86,18 @@ impl Message {
     }
 
     /// A message back to the sender, from the user it was sent to, with the same target; see
-    /// `Outgoing::new` for the defaults.
+    /// `Outgoing::new` for the defaults. Whoever proved nothing is answered on the channel that brought
+    /// the message and nowhere else (`Schedule::Answer`).
     ///
     /// # Errors
     /// `Failed` where the object cannot be expressed.
     pub fn reply(&self, action: &str, object: &impl Serialize) -> Result<crate::services::Outgoing, crate::Fault> {
         let user = self.to.cuid.clone().unwrap_or_default();
-        crate::services::Outgoing::new(self.from.clone(), user, &self.target, action, object)
+        let mut reply = crate::services::Outgoing::new(self.from.clone(), user, &self.target, action, object)?;
+        if self.restricted {
+            reply.schedule = crate::services::Schedule::Answer;
+        }
+        Ok(reply)
     }
 }
 

@@ -20,6 +20,10 @@ pub enum FaultKind {
     Host,
 }
 
+/// The code of a refusal that costs the sender's address a strike: not a late copy or a crossing, which
+/// are normal, but what no honest sender sends, such as a signature that does not stand.
+pub const STRIKE: &str = "strike";
+
 /// An event that had no effect: what was wrong and, where it helps, what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{text}{}", fix.as_deref().map(|fix| format!("; {fix}")).unwrap_or_default())]

@@ -55,6 +55,10 @@ pub struct Target {
     /// Actions for which `Handler::prepare` names signature checks; it is not asked for others.
     #[serde(default)]
     pub prepared: Vec<String>,
+    /// Gives way where another plugin claims the target too: that one then has it whole, and hands over
+    /// what is for this one (`Context::invoke`).
+    #[serde(default)]
+    pub yields: bool,
 }
 
 /// The member of a message that names its relation.
@@ -87,6 +91,9 @@ pub struct CommandSpec {
     /// Callable by other plugins through `Context::invoke`.
     #[serde(default)]
     pub invocable: bool,
+    /// Asked by the doctor, which tells what it finds under this word; see [`CommandSpec::doctor`].
+    #[serde(default)]
+    pub doctor: Option<String>,
 }
 
 /// How `--wait STATE` finds out: `command` is called with `argument` set to the member of the same
@@ -228,6 +235,7 @@ impl Target {
             unrelated: Vec::new(),
             restricted: Vec::new(),
             prepared: Vec::new(),
+            yields: false,
         }
     }
 
@@ -265,6 +273,13 @@ impl Target {
         self.restricted.extend(actions.iter().map(ToString::to_string));
         self
     }
+
+    /// The same, giving way to another plugin that claims the target too.
+    #[must_use]
+    pub fn yielding(mut self) -> Self {
+        self.yields = true;
+        self
+    }
 }
 
 impl CommandSpec {
@@ -277,6 +292,7 @@ impl CommandSpec {
             arguments: Vec::new(),
             wait: None,
             invocable: false,
+            doctor: None,
         }
     }
 
@@ -305,6 +321,18 @@ impl CommandSpec {
     #[must_use]
     pub fn invocable(mut self) -> Self {
         self.invocable = true;
+        self
+    }
+
+    /// The same, asked by `tallyho doctor` whether what the plugin keeps is sound; `subject` is the word
+    /// for that, such as `chits`.
+    ///
+    /// It is called with `{}`, then with `{"from": NEXT}` for as long as its answer has a member `next`,
+    /// so that no call takes long. Each answer is `{"looked": N, "faults": ["...", ...], "fix"?, "next"?}`:
+    /// how much was looked at, what is wrong in words for a person, and what to do about it.
+    #[must_use]
+    pub fn doctor(mut self, subject: impl Into<String>) -> Self {
+        self.doctor = Some(subject.into());
         self
     }
 }

@@ -95,6 +95,10 @@ pub enum Schedule {
     Until(Timestamp),
     /// Sent if a channel is open or can be opened at the first try; otherwise forgotten.
     Once,
+    /// The answer to the message at hand: sent once, by the channel that brought it; forgotten where
+    /// that has gone. Nobody is called for it. So whoever came by a restricted channel is answered
+    /// thus: its address is unproven, and may be somebody else's.
+    Answer,
 }
 
 /// Until when a message is kept for a peer that gives no receipts.
@@ -190,7 +194,8 @@ pub trait Services {
     /// Sends a message when the event commits.
     ///
     /// # Errors
-    /// As for the trait.
+    /// As for the trait; of code [`OUTBOX_FULL`] where so many wait for that agent that no more is taken: a
+    /// handler that will send it again anyway may go on without.
     fn send(&mut self, message: &Outgoing) -> Result<(), Fault>;
     /// Takes back messages not yet received, by their `Outgoing::key`; whether there was one.
     ///
@@ -213,7 +218,7 @@ pub trait Services {
     /// As for the trait.
     fn cancel_timer(&mut self, key: &str) -> Result<(), Fault>;
     /// Calls another plugin's command (or the host's, plugin `host`) inside this event's transaction.
-    /// Argument and answer are CBOR. Its fault is this event's too: pass it on.
+    /// Argument and answer are CBOR. Its fault is this event's too: pass it on, unless its code is [`NOT_SERVED`].
     ///
     /// # Errors
     /// As for the trait, and the called handler's own.
@@ -249,6 +254,14 @@ pub trait Services {
     /// As for the trait.
     fn unrelate(&mut self, user: &str, subject: &str, agent: &AgentId) -> Result<(), Fault>;
 }
+
+/// The code of a fault, of kind `NotFound`, by which [`Services::invoke`] says that no plugin loaded serves that
+/// command to others. It alone is not the event's too: a handler may go on without that plugin.
+pub const NOT_SERVED: &str = "not-served";
+
+/// The code of a fault by which [`Services::send`] says that the outbox takes no more for that agent. It is not the
+/// event's too.
+pub const OUTBOX_FULL: &str = "outbox-full";
 
 /// Commands of the pseudo-plugin `host`, which every plugin may invoke; `Context` wraps them.
 pub mod host_command {

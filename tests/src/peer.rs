@@ -97,8 +97,16 @@ impl Peer {
         let mut core = record.clone();
         core.as_object_mut().expect("a record is an object").remove("sign");
         let text = canonical(&core).expect("a record of this protocol has a canonical form");
+        record["sign"][side] = self.sign_text(&text).into();
+    }
+
+    /// This peer's signature over a text, as records carry it.
+    ///
+    /// # Panics
+    /// Where the key cannot sign.
+    pub fn sign_text(&self, text: &str) -> String {
         let signature = self.key.sign(text.as_bytes()).expect("the key signs");
-        record["sign"][side] = tallyho_plugin::record::base64v::encode(signature).into();
+        tallyho_plugin::record::base64v::encode(signature)
     }
 
     /// A message from this peer's user.

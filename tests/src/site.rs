@@ -1,5 +1,6 @@
 //! A site as its people have it: the real program in a home of its own, driven by its command line.
 
+use crate::pipe::Pipe;
 use crate::plugins::{build_library, build_program};
 use rustix::process::Pid;
 use serde_json::{Value, json};
@@ -41,6 +42,14 @@ impl Door {
     pub fn call(&self, plugin: &str, command: &str, argument: &Value) -> Result<Value, Fault> {
         Client::connect(&self.socket)?.patience(PATIENCE).call(plugin, command, argument)
     }
+
+    /// A connection for many commands at once.
+    ///
+    /// # Errors
+    /// The system's, where the site does not run.
+    pub fn pipe(&self) -> std::io::Result<Pipe> {
+        Pipe::connect(&self.socket)
+    }
 }
 
 /// Waits for something to be so.
@@ -67,11 +76,12 @@ pub struct Answer {
     pub errors: String,
 }
 
-/// The program under test, built with this test's profile, the tally handler beside it.
+/// The program under test, built with this test's profile, the standard handlers beside it.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         build_library("tallyho-tally");
+        build_library("tallyho-chit");
         build_program("tallyho")
     })
 }
@@ -345,6 +355,7 @@ impl Drop for Site {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]

@@ -1,8 +1,11 @@
 //! From a ticket to an open tally, between real processes on loopback.
 
-use serde_json::Value;
+#![allow(clippy::unwrap_used)]
+
+use serde_json::{Value, json};
+use std::net::TcpStream;
 use tallyho_tests::flows::{both_open, offer, offered, tally_in, ticket};
-use tallyho_tests::site::Site;
+use tallyho_tests::site::{Site, until};
 
 fn two() -> (Site, Site) {
     (Site::with_users(&["alice"]), Site::with_users(&["bob"]))
@@ -71,6 +74,64 @@ fn a_decal_serves_three_subjects_each_with_a_tally_of_its_own() {
         uuids.insert(uuid);
     }
     assert_eq!(uuids.len(), 3);
+}
+
+#[test]
+fn two_users_of_one_site_present_one_decal_and_have_a_tally_each() {
+    let (stock, foil) = (Site::with_users(&["alice"]), Site::with_users(&["bob", "carol"]));
+    let decal = stock.command(&["ticket", "new", "--user", "alice", "--reuse", "--agree", "bread"]);
+    let (link, token) = (decal["link"].as_str().unwrap(), decal["token"].as_str().unwrap());
+    for user in ["bob", "carol"] {
+        assert_eq!(foil.command(&["ticket", "use", link, "--user", user])["user"], user);
+        let uuid = offer(&stock, "alice", &tally_in(&stock, "alice", "P.draft"));
+        let line = ["tally", "list", "--user", user];
+        foil.until(&line, |list| list[0]["uuid"] == uuid.as_str() && list[0]["state"] == "P.offer");
+        foil.command(&["tally", "accept", &uuid]);
+        both_open(&stock, "alice", &foil, user, &uuid);
+    }
+    let whose = foil.call("tally", "ticket.status", &json!({ "token": token })).unwrap_err();
+    assert_eq!(whose.code, "whose");
+    let bobs = foil.call("tally", "ticket.status", &json!({ "token": token, "user": "bob" })).unwrap();
+    assert_eq!(bobs["state"], "accepted");
+}
+
+#[test]
+fn forty_tickets_in_a_row_are_accepted_and_leave_one_channel() {
+    let (stock, foil) = two();
+    for n in 0..40 {
+        let ticket = json!({ "user": "alice", "agree": "bread" });
+        let ticket = stock.call("tally", "ticket.new", &ticket).unwrap();
+        let used = json!({ "ticket": ticket["link"], "user": "bob" });
+        let used = foil.call("tally", "ticket.use", &used).unwrap();
+        let state =
+            || foil.call("tally", "ticket.status", &json!({ "token": used["token"] })).unwrap()["state"].clone();
+        until(|| state() != "pending");
+        assert_eq!(state(), "accepted", "ticket {n}: {}", foil.log());
+    }
+    for site in [&stock, &foil] {
+        site.until(&["status"], |status| status["connections"] == 1);
+    }
+}
+
+#[test]
+fn an_issuer_without_room_is_out_of_reach_and_not_one_that_refuses() {
+    let stock = Site::configured("limits.connections_per_address = 1", &["alice"]);
+    let foil = Site::with_users(&["bob"]);
+    // Somebody else behind the same address has the only place.
+    let crowd = TcpStream::connect(("127.0.0.1", stock.port())).unwrap();
+    let link = ticket(&stock, "alice");
+    stock.until(&["status"], |status| status["connections"] == 1);
+    let present = || foil.call("tally", "ticket.use", &json!({ "ticket": link, "user": "bob" })).unwrap();
+    let used = present();
+    until(|| foil.log().contains("came to nothing"));
+    let state = || foil.call("tally", "ticket.status", &json!({ "token": used["token"] })).unwrap()["state"].clone();
+    assert_eq!(state(), "pending");
+    // It will be tried again in ten seconds; the user tries at once, when there is room.
+    drop(crowd);
+    stock.until(&["status"], |status| status["connections"] == 0);
+    present();
+    until(|| state() != "pending");
+    assert_eq!(state(), "accepted");
 }
 
 #[test]

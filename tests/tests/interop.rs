@@ -242,7 +242,7 @@ fn a_message_is_applied_once_also_after_reconnection_and_after_a_crash() {
     site.kill();
     site.start();
     channel = bob.opens_extended(&site);
-    // The site is calling, too; what that call carries goes first, so this waits for the call's end.
+    // The site is calling, too; bob's channel has everything at once all the same.
     assert_eq!(channel.hears("chit", "chain")["mid"].as_u64(), Some(first), "the first answer comes again");
     assert_eq!(acks(&mut channel, &open), [0; 0], "after a crash");
     open["mid"] = next_mid().into();
@@ -306,14 +306,31 @@ fn messages_handed_over_while_a_handshake_is_pending_wait_in_order_on_the_one_co
 }
 
 #[test]
+fn a_peer_that_calls_again_is_not_left_waiting_for_its_older_channel_to_be_found_dead() {
+    let (site, _, bob, _listener) = scene();
+    introduce(&site, &bob, 2);
+    let mut older = bob.opens_extended(&site);
+    offers(&site);
+    let first = older.hears("tally", "offer");
+    // Bob's machine has lost that channel, and this site cannot know.
+    let mut channel = bob.opens_extended(&site);
+    assert_eq!(channel.hears("tally", "offer")["mid"], first["mid"], "it had no receipt");
+    let second = offers(&site);
+    assert_eq!(channel.hears("tally", "offer")["object"]["uuid"], second.as_str());
+    drop(older);
+}
+
+#[test]
 fn two_channels_that_cross_can_both_be_used() {
     let (site, own, bob, listener) = scene();
     introduce(&site, &bob, 1);
     let uuid = offers(&site);
-    // The site's call waits for its answer while bob calls himself.
+    // The site's call waits for its answer while bob calls himself: what it carries comes at once.
     let mut own_call = bob.opens_extended(&site);
+    let offer = own_call.hears("tally", "offer");
+    assert_eq!(offer["object"]["uuid"], uuid.as_str());
     let (mut call, first) = bob.takes(&listener, EXTENDED);
-    assert_eq!(first["object"]["uuid"], uuid.as_str());
+    assert_eq!((&first["object"], &first["mid"]), (&offer["object"], &offer["mid"]), "known by its id");
     own_call.is_served(&bob, &own);
     call.is_served(&bob, &own);
     let mut open = bob.message(&own, "tally", "open", accepted(&bob, &first));

@@ -368,6 +368,7 @@ fn random_bytes_and_mutated_sessions_leave_the_site_up_and_its_peers_served() {
     assert!(site.runs());
     site.until(&["status"], |status| status["connections"].as_u64().unwrap() <= 3);
     assert!(site.memory() < before + 64 * MEGABYTE, "seed {seed}");
-    assert_eq!(site.command(&["status"])["plugins"][0]["faults"], 0, "seed {seed}");
+    let status = site.command(&["status"]);
+    assert!(status["plugins"].as_array().unwrap().iter().all(|plugin| plugin["faults"] == 0), "seed {seed}: {status}");
     assert!(connections(&site) >= 2);
 }

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use tallyho::store::{Operation, StoreError};
 use tallyho_tests::sim::storm::{Weather, blow};
-use tallyho_tests::sim::tallies::{People, halves, left, tally, tickets, unfinished, unsettled};
+use tallyho_tests::sim::tallies::{People, chit, halves, left, tally, tickets, unfinished, unsettled};
 use tallyho_tests::sim::{Plan, World};
 
 /// Milliseconds in which everything comes to rest once nothing fails any more: the longest delay of the
@@ -31,7 +31,8 @@ fn plan(seed: u64) -> Plan {
         _ => vec![vec!["alice"], vec!["bob"]],
     };
     // A file costs real writes to a disk: now and then is enough.
-    Plan { seed, users, plugins: vec![tally], receipts: !seed.is_multiple_of(3), files: seed % 25 == 7 }
+    let receipts = !seed.is_multiple_of(3);
+    Plan { seed, users, plugins: vec![tally, chit], receipts, files: seed % 25 == 7, elliptic: false }
 }
 
 /// Runs the world; where it fails, tells the seed and how it came to that.
@@ -150,7 +151,7 @@ enum Trouble {
 /// Ticket, offer, acceptance; steps taken and operations of each store.
 fn course(trouble: &Trouble) -> (u64, [u64; 2]) {
     let users = vec![vec!["alice"], vec!["bob"]];
-    let plan = Plan { seed: 1, users, plugins: vec![tally], receipts: true, files: false };
+    let plan = Plan { seed: 1, users, plugins: vec![tally, chit], receipts: true, files: false, elliptic: false };
     let mut world = World::new(&plan);
     told(0, &mut world, |world| {
         for site in &world.sites {

@@ -14,11 +14,12 @@ use super::value;
 const RESERVED: [&str; 6] = ["home", "json", "help", "version", "wait", "timeout"];
 
 /// What is behind the first word of several commands.
-const GROUPS: [(&str, &str); 10] = [
+const GROUPS: [(&str, &str); 11] = [
     ("user", "Local accounts"),
     ("ticket", "Invite a partner, or accept an invitation"),
     ("tally", "Agreements with partners, from draft to close"),
     ("chit", "Pay, ask and settle on a tally"),
+    ("invoice", "Ask to be paid by a link, and pay what another asks for"),
     ("route", "Ways to pay people without a tally between you"),
     ("lift", "Payments over several tallies, and clearing circles"),
     ("referee", "Who judges whether a lift came in time"),
@@ -282,8 +283,9 @@ fn arg(argument: &Argument) -> Arg {
     let arg = Arg::new(id(argument)).help(sentence(&help));
     let arg = match (argument.positional, &argument.kind) {
         (_, ArgumentKind::Flag) => return arg.long(long(argument)).action(ArgAction::SetTrue),
-        // Tokens and agent ids may begin with a hyphen.
+        // Tokens, agent ids and signatures may begin with a hyphen.
         (true, _) => arg.allow_hyphen_values(true),
+        (false, ArgumentKind::Text) => arg.long(long(argument)).allow_hyphen_values(true),
         (false, _) => arg.long(long(argument)).allow_negative_numbers(true),
     };
     let arg = arg.value_name(value_name(argument)).required(argument.required && argument.default.is_none());
@@ -299,7 +301,8 @@ fn parser(argument: &Argument) -> ValueParser {
         ArgumentKind::Choice(words) => PossibleValuesParser::new(words.clone()).map(Value::from).into(),
         _ => {
             let argument = argument.clone();
-            ValueParser::from(move |text: &str| match looks_like_an_option(text) && argument.positional {
+            let hyphens = argument.positional || argument.kind == ArgumentKind::Text;
+            ValueParser::from(move |text: &str| match hyphens && looks_like_an_option(text) {
                 true => {
                     Err(format!("no option `{text}` here, and {} is {}", shown(&argument), value::expected(&argument)))
                 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 /// a first connection over a bad line some ten.
 pub const WAIT_PATIENCE: &str = "30s";
 
-/// How often a wait asks although no notice came: a state may change without one.
+/// How seldom a wait asks at last although no notice came: a state may change without one.
 pub const WAIT_POLL: Duration = Duration::from_secs(1);
 
-/// Least time between two questions of a wait, so that a busy site's notices do not turn it into
-/// load: 50 a second at most.
+/// Least time between two questions of a wait, so that a busy site's notices do not turn it into load: 50
+/// a second at most. So soon it asks a second time, then after twice as long each time up to [`WAIT_POLL`].
 pub const WAIT_GAP: Duration = Duration::from_millis(20);
 
 /// Bytes of a file named where JSON is expected; more would not fit a request.

@@ -9,6 +9,26 @@ use super::declared::Waiting;
 use super::limits::{WAIT_GAP, WAIT_POLL};
 use crate::control::client::Notices;
 
+/// How long to pause before each question: short ones first, since what is waited for is mostly there in a
+/// moment and need not come with a notice.
+#[derive(Debug)]
+pub struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Pauses(WAIT_GAP)
+    }
+}
+
+impl Pauses {
+    /// The next one, of which no more than `left` is left.
+    pub fn next(&mut self, left: Duration) -> (Duration, Duration) {
+        let most = self.0;
+        self.0 = (most * 2).min(WAIT_POLL);
+        (WAIT_GAP.min(left), most.min(left))
+    }
+}
+
 /// Time, and what may have changed meanwhile.
 pub trait Pace {
     /// Time since some fixed moment.
@@ -96,6 +116,7 @@ fn try_wait(
         None => rule.always.iter().map(String::as_str).collect(),
     };
     let deadline = pace.now() + waiting.patience;
+    let mut pauses = Pauses::default();
     loop {
         let reported = report(&rule.command, &argument)?;
         let states = states(reported.get(&rule.member));
@@ -108,7 +129,8 @@ fn try_wait(
             (Some(state), _) if waiting.state.is_some() || !rule.failed.iter().any(|failed| failed == state) => None,
             (_, Some(state)) => Some(Fault::refused(format!("the state is `{state}`")).code("wait-failed")),
             _ if !left.is_zero() => {
-                pace.pause(WAIT_GAP.min(left), WAIT_POLL.min(left))?;
+                let (least, most) = pauses.next(left);
+                pace.pause(least, most)?;
                 continue;
             }
             _ => Some(too_late(&wanted, &states, waiting.patience)),
@@ -225,7 +247,7 @@ mod tests {
         let (waited, clock, _) = run(Some("confirmed"), 30, &reports);
         assert_eq!(waited.failure, None);
         assert_eq!(waited.answer, json!({"uuid": "u", "state": "open", "states": ["open", "confirmed"]}));
-        assert_eq!(clock.pauses, [(WAIT_GAP, WAIT_POLL)]);
+        assert_eq!(clock.pauses, [(WAIT_GAP, WAIT_GAP)]);
     }
 
     #[test]
@@ -234,7 +256,15 @@ mod tests {
         let failure = waited.failure.unwrap();
         assert!(failure.text.contains("`open`") && failure.text.contains("`H.offer`"), "{failure}");
         assert_eq!(clock.now, Duration::from_secs(3));
-        assert_eq!(asked, 4, "at the start, after each of three pauses, and no more");
+        assert_eq!(asked, 1 + clock.pauses.len(), "at the start, after each pause, and no more");
+    }
+
+    #[test]
+    fn a_wait_asks_often_at_first_and_then_seldom() {
+        let (_, clock, _) = run(Some("open"), 10, &[json!({"states": "draft"})]);
+        let pauses: Vec<u128> = clock.pauses.iter().map(|(_, most)| most.as_millis()).collect();
+        assert_eq!(pauses[..8], [20, 40, 80, 160, 320, 640, 1_000, 1_000]);
+        assert!(pauses.len() < 20, "{pauses:?}");
     }
 
     #[test]

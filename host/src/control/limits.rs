@@ -12,6 +12,10 @@ pub const REQUEST_BYTES: usize = 1 << 20;
 /// Bytes of one answer line that a client takes: a list of 100,000 tallies fits.
 pub const ANSWER_BYTES: usize = 64 << 20;
 
+/// Requests of one client that may be under way at once: two batches of the ledger, so that it finds a full one
+/// when it has committed another. A client that sends more is not read until earlier ones are answered.
+pub const UNDER_WAY: usize = 2 * crate::ledger::limits::BATCH;
+
 /// Notices waiting for one slow watcher; beyond that it loses the oldest. A notice is some 300 bytes, so
 /// all clients together hold about 10 MB.
 pub const NOTICES_QUEUED: usize = 1024;

@@ -26,6 +26,10 @@ use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use tallyho_plugin::{Fault, Manifest};
 
+/// Waits for the answer of a command that was begun, blocking the thread. Dropped, nobody learns the answer;
+/// the command is carried out all the same.
+pub type Answer = Box<dyn FnOnce() -> Result<Value, Fault> + Send>;
+
 /// What a site offers its operator, whether it runs behind a socket or in this very process.
 pub trait Operator: Send + Sync {
     /// What can be called: the host itself (as plugin `host`) and every plugin that serves, with
@@ -37,6 +41,14 @@ pub trait Operator: Send + Sync {
     /// # Errors
     /// The command's fault.
     fn call(&self, plugin: &str, command: &str, argument: &Value) -> Result<Value, Fault>;
+
+    /// Begins a command, waiting only for room; what is returned waits for its answer, as
+    /// [`call`](Self::call) does. Commands begun one after another are carried out in that order. Here
+    /// it is carried out at once.
+    fn begin(&self, plugin: &str, command: &str, argument: &Value) -> Answer {
+        let result = self.call(plugin, command, argument);
+        Box::new(move || result)
+    }
 
     /// Notices from now on, one JSON object each, and before them the last `recent` ones. A reader
     /// that falls [`limits::NOTICES_QUEUED`] behind loses the oldest and sees `{"lost": n}` instead.

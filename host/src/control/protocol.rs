@@ -1,6 +1,8 @@
 //! What client and site say over the control socket: JSON objects, one a line.
 //!
-//! The site speaks first, then answers requests in order; notices come between answers.
+//! The site speaks first, then answers requests in order; notices come between answers. A client need not
+//! wait for an answer before it sends the next request: commands are carried out in the order in which they
+//! were sent, and many that wait share one commit.
 //!
 //! ```text
 //! site    {"tallyho":1,"version":"0.1.0","agent":"c0rN…","pid":4711}

@@ -319,7 +319,7 @@ struct Sealed {
 /// Writes what belongs to a batch as a whole, and commits.
 fn seal(mut transaction: Box<dyn Transaction + '_>, mut turn: Turn, now: Timestamp) -> Result<Sealed, StoreError> {
     if !turn.changed {
-        // Commands that only look cost no commit.
+        // Commands that only look cost no commit, nor does what is known already.
         return Ok(Sealed { turn, next_timer: None });
     }
     let released = &mut turn.released;
@@ -328,10 +328,9 @@ fn seal(mut transaction: Box<dyn Transaction + '_>, mut turn: Turn, now: Timesta
     released.posts.retain(|post| !withdrawn.contains(&(&post.agent, post.mid)));
     released.receipts = turn.windows.write(&mut *transaction)?;
     turn.journal.mark(&mut *transaction)?;
-    for notice in &released.notices {
-        let bytes = serde_json::to_vec(notice).map_err(|error| StoreError::Engine(error.to_string()))?;
-        journal::ring(&mut *transaction, "host.notices", NOTICE_SLOTS, &bytes)?;
-    }
+    let notices: Result<Vec<_>, _> = released.notices.iter().map(serde_json::to_vec).collect();
+    let notices = notices.map_err(|error| StoreError::Engine(error.to_string()))?;
+    journal::ring(&mut *transaction, "host.notices", NOTICE_SLOTS, &notices)?;
     let (due, next) = timers::due(&mut *transaction, now)?;
     crash_point("before-commit");
     transaction.commit()?;

@@ -99,16 +99,21 @@ impl Journal {
     }
 }
 
-/// A ring of values under numbered slots, for what is kept "the last n of": notices, quarantine.
+/// Adds values to a ring of numbered slots, for what is kept "the last n of": notices, quarantine.
 ///
 /// # Errors
 /// The store's.
-pub fn ring(transaction: &mut dyn Transaction, table: &str, slots: u64, value: &[u8]) -> Result<u64, StoreError> {
-    let next = transaction.get(table, NEXT)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
-    let slot = u32::try_from(next % slots).unwrap_or(u32::MAX);
-    transaction.put(table, &slot.to_be_bytes(), value)?;
-    transaction.put(table, NEXT, &(next + 1).to_be_bytes())?;
-    Ok(next)
+pub fn ring(transaction: &mut dyn Transaction, table: &str, slots: u64, values: &[Vec<u8>]) -> Result<(), StoreError> {
+    if values.is_empty() {
+        return Ok(());
+    }
+    let mut next = transaction.get(table, NEXT)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
+    for value in values {
+        let slot = u32::try_from(next % slots).unwrap_or(u32::MAX);
+        transaction.put(table, &slot.to_be_bytes(), value)?;
+        next += 1;
+    }
+    transaction.put(table, NEXT, &next.to_be_bytes())
 }
 
 #[cfg(test)]

@@ -14,8 +14,10 @@ pub const BATCH: usize = 256;
 /// beyond it `send` fails, so a handler's event fails rather than disk filling up.
 pub const OUTBOX_ROWS_PER_PEER: u64 = 10_000;
 
-/// Rows of one peer's outbox held in memory at a time; the rest is read as these are received.
-pub const OUTBOX_WINDOW: usize = 256;
+/// Rows of one peer's outbox held in memory at a time; the rest is read as these are received. So many can
+/// be on their way without a receipt: several batches, so that the peer has something to do while a batch of
+/// ours is run. Some 700 bytes each.
+pub const OUTBOX_WINDOW: usize = 4 * BATCH;
 
 /// Events remembered by the journal, oldest overwritten. Some 5 MB on a busy site, half a gigabyte
 /// where every message has the largest size.

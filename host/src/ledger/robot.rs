@@ -123,7 +123,7 @@ impl<const N: usize> Handler for Robot<N> {
             .tables(&["rows"])
             .command(CommandSpec::new("do", "does it").invocable())
             .command(CommandSpec::new("own", "does it for people only"));
-        let manifest = if N == 1 { manifest.reads(&["r0.rows"]) } else { manifest };
+        let manifest = if N == 1 { manifest.reads(&["r0.rows", "r9.rows"]) } else { manifest };
         if N == 0 { manifest.target(Target::new("tally", &["ticket"])) } else { manifest }
     }
 

@@ -22,7 +22,9 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
-use tallyho_plugin::services::{Check, LogLevel, Outgoing, Range, Relation, Row, Services, host_command};
+use tallyho_plugin::services::{
+    Check, LogLevel, NOT_SERVED, OUTBOX_FULL, Outgoing, Range, Relation, Row, Services, host_command,
+};
 use tallyho_plugin::{Command, Event, Fault, FaultKind};
 
 /// The keys of the site, and what else an event may ask of the host itself.
@@ -230,6 +232,7 @@ impl<'e> EventServices<'e> {
     fn outbox_failed(&mut self, error: OutboxError) -> Fault {
         match error {
             OutboxError::Store(error) => self.store_failed(error),
+            full @ OutboxError::Full { .. } => Fault::host(full.to_string()).code(OUTBOX_FULL),
             other => Fault::host(other.to_string()),
         }
     }
@@ -423,7 +426,8 @@ impl Services for EventServices<'_> {
             .named(plugin)
             .and_then(|serving| serving.manifest().commands.iter().find(|spec| spec.name == command && spec.invocable));
         if spec.is_none() {
-            return Err(Fault::not_found(format!("no plugin {plugin} serves a command {command} to other plugins")));
+            let text = format!("no plugin {plugin} serves a command {command} to other plugins");
+            return Err(Fault::not_found(text).code(NOT_SERVED));
         }
         let event = Event::Command(Command { name: command.to_owned(), caller: Some(caller), body: argument.to_vec() });
         let result = self.run(plugin, &event);

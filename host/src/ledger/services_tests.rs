@@ -46,6 +46,13 @@ fn a_plugin_reads_others_tables_where_its_manifest_asks_for_them() {
 }
 
 #[test]
+fn what_a_plugin_that_was_never_loaded_would_keep_reads_as_nothing() {
+    assert_eq!(asked("r1", |services| services.get("r9.rows", b"k")), Ok(None));
+    let all = Range { limit: 9, ..Range::default() };
+    assert_eq!(asked("r1", |services| services.scan("r9.rows", &all)), Ok(Vec::new()));
+}
+
+#[test]
 fn keys_values_and_names_are_bounded() {
     assert!(asked("r0", |services| services.put("rows", &[0; KEY_BYTES], &[0; VALUE_BYTES])).is_ok());
     assert!(asked("r0", |services| services.put("rows", &[0; KEY_BYTES + 1], b"")).is_err());
@@ -101,9 +108,17 @@ fn plugins_call_each_other_but_never_one_that_is_at_work_already() {
 #[test]
 fn only_commands_meant_for_it_are_called_by_plugins() {
     let own = asked("r0", |services| services.invoke("r1", "own", &[])).unwrap_err();
-    assert_eq!(own.kind, FaultKind::NotFound);
+    assert_eq!((own.kind, own.code.as_str()), (FaultKind::NotFound, NOT_SERVED));
     let nobody = asked("r0", |services| services.invoke("nobody", "do", &[])).unwrap_err();
-    assert_eq!(nobody.kind, FaultKind::NotFound);
+    assert_eq!((nobody.kind, nobody.code.as_str()), (FaultKind::NotFound, NOT_SERVED));
+}
+
+#[test]
+fn what_nobody_serves_is_no_fault_of_the_event() {
+    let mut bench = Bench::new();
+    let script = [Do::Invoke("nobody".into(), vec![], false), Do::Put("k".into(), "v".into())];
+    assert!(matches!(bench.tell(&script), Outcome::Done(_)));
+    assert_eq!(bench.row("r0", "k").as_deref(), Some("v"));
 }
 
 #[test]
@@ -146,7 +161,8 @@ fn a_full_outbox_fails_the_event_as_the_hosts_fault() {
         left -= some;
     }
     let over = [Do::Put("k".into(), "v".into()), Do::Send(agent('b'), String::new(), vec![])];
-    assert_eq!(fault(bench.tell(&over)).kind, FaultKind::Host);
+    let full = fault(bench.tell(&over));
+    assert_eq!((full.kind, full.code.as_str()), (FaultKind::Host, OUTBOX_FULL));
     assert_eq!(bench.row("r0", "k"), None);
 }
 

@@ -123,15 +123,27 @@ impl Ledger {
     /// # Errors
     /// The command's fault.
     pub fn call(&self, plugin: &str, name: &str, argument: Vec<u8>) -> Result<Vec<u8>, Fault> {
+        self.begin(plugin, name, argument)()
+    }
+
+    /// Hands in a command, waiting for room; what is returned waits for its answer. Both block the thread.
+    pub fn begin(
+        &self,
+        plugin: &str,
+        name: &str,
+        argument: Vec<u8>,
+    ) -> impl FnOnce() -> Result<Vec<u8>, Fault> + Send + use<> {
         let (tell, answer) = mpsc::sync_channel(1);
         let input = Input::Command { plugin: plugin.to_owned(), name: name.to_owned(), argument };
         let tell: Tell = Box::new(move |outcome| drop(tell.send(outcome)));
-        let stopping = |_| Fault::host("the site is stopping");
-        self.queue.push(Item::Input(input, None, Some(tell))).map_err(stopping)?;
-        match answer.recv() {
-            Ok(Outcome::Done(answer)) => Ok(answer),
-            Ok(Outcome::Fault(fault)) => Err(fault),
-            Err(_) => Err(Fault::host("the site stopped before the command was done")),
+        let pushed = self.queue.push(Item::Input(input, None, Some(tell)));
+        move || {
+            pushed.map_err(|_| Fault::host("the site is stopping"))?;
+            match answer.recv() {
+                Ok(Outcome::Done(answer)) => Ok(answer),
+                Ok(Outcome::Fault(fault)) => Err(fault),
+                Err(_) => Err(Fault::host("the site stopped before the command was done")),
+            }
         }
     }
 

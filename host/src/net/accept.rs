@@ -18,9 +18,11 @@ use crate::wire::transport::{KeyOrder, Open};
 use async_std::future::timeout;
 use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
+use rustix::net::sockopt::set_socket_linger;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tallyho_plugin::record::AgentId;
 
 /// Why a caller is left without an answer. The caller cannot tell one from another.
@@ -51,7 +53,8 @@ impl Refusal {
     fn strike(&self) -> Option<&'static str> {
         match self {
             // A scanner, or a peer whose network failed; and PROTOCOL 2.5 has no strike for silence.
-            Refusal::Handshake(HandshakeError::Gone | HandshakeError::Late) | Refusal::Unable => None,
+            Refusal::Handshake(HandshakeError::Gone | HandshakeError::Broken | HandshakeError::Late)
+            | Refusal::Unable => None,
             Refusal::Handshake(HandshakeError::Wire(error)) => error.is_peers_fault().then(|| error.name()),
             Refusal::Replay => Some("replay"),
             Refusal::Stranger(_) => Some("stranger"),
@@ -69,7 +72,7 @@ pub async fn listen(net: Arc<Net>, listener: TcpListener) {
             // Out of file descriptors, or the caller is gone already: others must not be starved.
             Err(error) => {
                 log::warn!("a connection could not be accepted: {error}");
-                task::sleep(std::time::Duration::from_millis(50)).await;
+                task::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
@@ -77,13 +80,24 @@ pub async fn listen(net: Arc<Net>, listener: TcpListener) {
             return;
         }
         if net.banned(address.ip()) {
+            turn_away(&stream);
             continue;
         }
         match net.channels().place(address.ip()) {
             Ok(place) => drop(task::spawn(answer(Arc::clone(&net), stream, address, place))),
-            Err(crowded) => log::debug!("a connection from {address} is closed: {crowded}"),
+            Err(crowded) => {
+                log::debug!("a connection from {address} is turned away: {crowded}");
+                turn_away(&stream);
+            }
         }
     }
+}
+
+/// Has the connection reset when it is closed, so that the caller takes a site without room, which has not
+/// read a byte and says nothing of any ticket, for out of reach and not for one that refuses (PROTOCOL 2.5).
+fn turn_away(stream: &TcpStream) {
+    // Where it fails the caller is gone already.
+    let _ = set_socket_linger(stream, Some(Duration::ZERO));
 }
 
 async fn answer(net: Arc<Net>, mut stream: TcpStream, address: SocketAddr, mut place: Place) {
@@ -95,6 +109,7 @@ async fn answer(net: Arc<Net>, mut stream: TcpStream, address: SocketAddr, mut p
             place.established();
             let id = net.channels().name();
             let channel = Channel::new(id, agent, address, Role::Responder, extensions, net.now());
+            let ticket = matches!(received, First::Ticket);
             let inputs = match received {
                 // Now that the channel has its name, what came with the opening counts as its first message.
                 First::Message(agent, envelope) => match net.authenticated(&channel, &agent, *envelope) {
@@ -105,9 +120,9 @@ async fn answer(net: Arc<Net>, mut stream: TcpStream, address: SocketAddr, mut p
                     Received::Inputs(inputs) => inputs.into(),
                     _ => return,
                 },
-                First::Nothing => VecDeque::new(),
+                First::Nothing | First::Ticket => VecDeque::new(),
             };
-            net.opened(&channel);
+            net.opened(&channel, ticket);
             Connection::new(net, channel, Begun { stream, open, reader, first, inputs, place }).spawn();
         }
         Err(refusal) => {
@@ -132,6 +147,8 @@ struct Answer {
 /// What an opening packet carried beside the handshake.
 enum First {
     Nothing,
+    /// A ticket, judged before the answer.
+    Ticket,
     Message(AgentId, Box<Envelope>),
     Public(Vec<u8>),
 }
@@ -219,7 +236,7 @@ async fn ticket(net: &Arc<Net>, offered: TicketOffered) -> Result<Answer, Refusa
     crash_point("before-answer");
     let (first, mut open) = offered.accept(&answer)?;
     net.settle(&mut open, &agent, extensions);
-    Ok(Answer { open, agent: Some(agent), extensions, first, received: First::Nothing })
+    Ok(Answer { open, agent: Some(agent), extensions, first, received: First::Ticket })
 }
 
 fn known(net: &Net, offered: KnownOffered) -> Result<Answer, Refusal> {

@@ -15,6 +15,14 @@ use tallyho_plugin::record::{Chad, Timestamp};
 use tallyho_plugin::services::Relation;
 
 fn with_clock(clock: Arc<dyn Clock>, relations: RelationRegistry) -> Arc<Net> {
+    with(clock, relations, Bounds { openings: 1, ..Bounds::default() })
+}
+
+fn with_bounds(bounds: Bounds) -> Arc<Net> {
+    with(Arc::new(SystemClock), RelationRegistry::new(), bounds)
+}
+
+fn with(clock: Arc<dyn Clock>, relations: RelationRegistry, bounds: Bounds) -> Arc<Net> {
     let identity = Identity::from_seed(&[1; 32]);
     let parts = NetParts {
         own: Chad::agent(identity.agent().clone()),
@@ -24,7 +32,7 @@ fn with_clock(clock: Arc<dyn Clock>, relations: RelationRegistry) -> Arc<Net> {
         users: Arc::default(),
         clock,
         online: true,
-        bounds: Bounds { openings: 1, ..Bounds::default() },
+        bounds,
     };
     Net::new(parts, 1)
 }
@@ -79,6 +87,33 @@ fn garbage_does_not_make_a_site_forget_the_opening_packets_it_has_accepted() {
             assert!(!answered(address, &garbage).await);
         }
         assert!(!answered(address, &opening).await, "a recorded opening packet is taken a second time");
+    });
+}
+
+/// How a connection ends that has sent this: closed after reading, or broken off.
+async fn ended(address: SocketAddr, opening: &[u8]) -> std::io::Result<usize> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(opening).await?;
+    stream.read(&mut [0; 1]).await
+}
+
+#[test]
+fn a_caller_without_a_place_or_banned_is_turned_away_unread_and_one_that_is_refused_is_not() {
+    task::block_on(async {
+        let peer = Identity::from_seed(&[2; 32]);
+        let (_, address) = site(peer.agent()).await;
+        let mut garbage = Vec::new();
+        write_frame(&mut garbage, Kind::I, &[7; 200]).unwrap();
+        // Five strikes, each after a silent end; then the ban.
+        for n in 0..5 {
+            assert_eq!(ended(address, &garbage).await.unwrap(), 0, "{n}");
+        }
+        assert!(ended(address, &garbage).await.is_err());
+        let net = with_bounds(Bounds { per_address: 0, ..Bounds::default() });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        task::spawn(listen(net, listener));
+        assert!(ended(address, &garbage).await.is_err());
     });
 }
 

@@ -130,6 +130,12 @@ impl Channel {
         waiting.queue.retain(|out| !matches!(out, Out::Row { mid, .. } if mids.contains(mid)));
     }
 
+    /// Takes back all rows that have not been written yet.
+    pub fn take_back(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.queue.retain(|out| matches!(out, Out::Receipt(_)));
+    }
+
     /// Asks the channel's task to close it.
     pub fn close(&self, why: &'static str) {
         self.change(|waiting| {

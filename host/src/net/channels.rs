@@ -5,6 +5,7 @@ use super::courier::ChannelId;
 use super::limits::{DEAD_MS, DIALS, WRITE_STALL_MS};
 use crate::site::bans::Network;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,8 +59,16 @@ struct Counts {
 pub struct Channels {
     bounds: Bounds,
     counts: Mutex<Counts>,
-    open: Mutex<HashMap<ChannelId, Arc<Channel>>>,
+    open: Mutex<Register>,
     next: AtomicU64,
+}
+
+/// The open channels, each found by its name and by who is at the other end.
+#[derive(Debug, Default)]
+struct Register {
+    by_name: HashMap<ChannelId, Arc<Channel>>,
+    /// In the order in which they were opened; no agent without one.
+    by_agent: HashMap<AgentId, Vec<Arc<Channel>>>,
 }
 
 /// A place among the connections, given back when dropped.
@@ -91,7 +100,7 @@ impl Channels {
         Arc::new(Channels { bounds, counts: Mutex::default(), open: Mutex::default(), next: AtomicU64::new(1) })
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<ChannelId, Arc<Channel>>> {
+    fn open(&self) -> MutexGuard<'_, Register> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -140,27 +149,43 @@ impl Channels {
 
     /// A channel is open.
     pub fn add(&self, channel: &Arc<Channel>) {
-        self.open().insert(channel.id, Arc::clone(channel));
+        let mut open = self.open();
+        open.by_name.insert(channel.id, Arc::clone(channel));
+        if let Some(agent) = &channel.agent {
+            open.by_agent.entry(agent.clone()).or_default().push(Arc::clone(channel));
+        }
     }
 
     /// A channel has closed.
     pub fn remove(&self, id: ChannelId) {
-        self.open().remove(&id);
+        let mut open = self.open();
+        let Some(agent) = open.by_name.remove(&id).and_then(|channel| channel.agent.clone()) else { return };
+        if let Entry::Occupied(mut with) = open.by_agent.entry(agent) {
+            with.get_mut().retain(|channel| channel.id != id);
+            if with.get().is_empty() {
+                with.remove();
+            }
+        }
     }
 
     /// The channel of this name.
     pub fn get(&self, id: ChannelId) -> Option<Arc<Channel>> {
-        self.open().get(&id).cloned()
+        self.open().by_name.get(&id).cloned()
     }
 
-    /// All channels with this agent.
+    /// Whether there is a channel with this agent.
+    pub fn has(&self, agent: &AgentId) -> bool {
+        self.open().by_agent.contains_key(agent)
+    }
+
+    /// All channels with this agent, the oldest first.
     pub fn with(&self, agent: &AgentId) -> Vec<Arc<Channel>> {
-        self.open().values().filter(|channel| channel.agent.as_ref() == Some(agent)).cloned().collect()
+        self.open().by_agent.get(agent).cloned().unwrap_or_default()
     }
 
     /// All.
     pub fn all(&self) -> Vec<Arc<Channel>> {
-        self.open().values().cloned().collect()
+        self.open().by_name.values().cloned().collect()
     }
 
     /// Connections, handshakes included.
@@ -170,7 +195,7 @@ impl Channels {
 
     /// Closes channels that have been silent, or that take nothing, for too long.
     pub fn sweep(&self, now: Timestamp) {
-        for channel in self.open().values() {
+        for channel in self.open().by_name.values() {
             let silent = now.0.saturating_sub(channel.last_heard().0);
             let limit = match channel.role {
                 Role::Responder => self.bounds.idle_ms,

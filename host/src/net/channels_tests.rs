@@ -118,6 +118,23 @@ fn channels_are_found_by_name_and_by_agent_until_removed() {
     channels.remove(one.id);
     assert!(channels.with(&bob).is_empty() && channels.get(one.id).is_none());
     assert_eq!(channels.all().len(), 1);
+    assert!(channels.open().by_agent.is_empty(), "nothing is kept of an agent without a channel");
+}
+
+#[test]
+fn several_channels_with_one_agent_are_kept_apart() {
+    let channels = channels();
+    let agents = ["bob", "carol"].map(|name| AgentId(name.to_owned()));
+    let bobs: Vec<_> = (0..3).map(|_| open(&channels, Role::Responder, Some(agents[0].clone()))).collect();
+    let carols = open(&channels, Role::Responder, Some(agents[1].clone()));
+    let names = |agent: &AgentId| channels.with(agent).iter().map(|channel| channel.id).collect::<Vec<_>>();
+    assert_eq!((names(&agents[0]), names(&agents[1])), (bobs.iter().map(|bob| bob.id).collect(), vec![carols.id]));
+    channels.remove(bobs[1].id);
+    channels.remove(bobs[1].id);
+    assert_eq!(names(&agents[0]), [bobs[0].id, bobs[2].id]);
+    assert!(channels.has(&agents[1]));
+    channels.remove(carols.id);
+    assert!(!channels.has(&agents[1]) && channels.has(&agents[0]));
 }
 
 fn bounded(connections: usize, per_address: usize, half_open: usize) -> Arc<Channels> {

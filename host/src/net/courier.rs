@@ -9,7 +9,10 @@
 //! A.4). So no message may overtake another that has no receipt yet, whatever the schedule says:
 //!
 //! - all rows on their way are on one channel; the next one gets them all, lowest id first;
-//! - the opening message of a dial is the lowest row of all, and the others wait until it has ended;
+//! - the opening message of a dial is the lowest row of all, and the others wait until it has ended, or
+//!   until the peer itself has opened a channel with receipts: all of them leave over that one, the
+//!   lowest too, whose second copy the peer knows by its id. Without receipts they wait, since a late
+//!   copy of an earlier message would be taken for a new one;
 //! - a row given up stays in its place, and leaves with the others once a channel is there;
 //! - rows that have no room in memory keep later ones out of it.
 //!
@@ -146,9 +149,22 @@ impl Courier {
         self.work(agent, now)
     }
 
-    /// A channel to this peer is open; `receipts`: they are in force on it.
+    /// A channel to this peer is open, beside those there are; `receipts`: they are in force on it.
     pub fn opened(&mut self, agent: &AgentId, channel: ChannelId, receipts: bool, now: Timestamp) -> Vec<Order> {
         self.peers.entry(agent.clone()).or_default().channels.push((channel, receipts));
+        self.work(agent, now)
+    }
+
+    /// The peer has opened a channel, and not to present a ticket: as far as it knows there is no other.
+    /// With receipts, what older channels have got no receipt for leaves over this one, which is also the
+    /// first choice for what comes later: an older one may be dead for minutes without our seeing it.
+    /// Whatever older channels have not written is to be taken back from them.
+    pub fn called_us(&mut self, agent: &AgentId, channel: ChannelId, receipts: bool, now: Timestamp) -> Vec<Order> {
+        let peer = self.peers.entry(agent.clone()).or_default();
+        peer.channels.insert(0, (channel, receipts));
+        if receipts {
+            peer.rows.values_mut().for_each(Waiting::leave_channel);
+        }
         self.work(agent, now)
     }
 
@@ -187,6 +203,8 @@ impl Courier {
         };
         waiting.unsent = false;
         waiting.attempts += 1;
+        // Otherwise nobody has anything to do about it: not the sender, and the row stays.
+        let matters = waiting.row.message.report || !receipts && waiting.row.message.keep == Keep::HandedOver;
         match waiting.row.message.keep {
             _ if receipts => waiting.place = Place::Handed(channel),
             Keep::HandedOver => drop(peer.rows.remove(&mid)),
@@ -200,8 +218,14 @@ impl Courier {
                 }
             }
         }
-        let mut orders = vec![Order::Report { agent: agent.clone(), mid, fate: Fate::HandedOver, receipts }];
-        orders.append(&mut self.work(agent, now));
+        let mut orders = Vec::new();
+        if matters {
+            orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::HandedOver, receipts });
+        }
+        // Where its receipt will come, nothing else has become possible by this.
+        if !receipts {
+            orders.append(&mut self.work(agent, now));
+        }
         orders
     }
 
@@ -214,7 +238,7 @@ impl Courier {
             if dialling.ticket || peer.channels.is_empty() {
                 return None;
             }
-            waiting.place = Place::Here;
+            waiting.come_back();
         }
         peer.dialling = None;
         Some(self.work(agent, now))
@@ -240,12 +264,26 @@ impl Courier {
                 peer.rows.remove(&mid);
                 orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::Accepted, receipts });
             }
+            // Another channel has it, with all that follow it.
+            Some(Waiting { place: Place::Queued(_) | Place::Handed(_), .. }) => {}
             Some(waiting) if carried => {
                 waiting.place = Place::Queued(channel);
                 orders = self.handed(agent, channel, mid, now);
             }
-            Some(waiting) => waiting.place = Place::Here,
+            Some(waiting) => waiting.come_back(),
             None => {}
+        }
+        orders.append(&mut self.work(agent, now));
+        orders
+    }
+
+    /// A dial ended with a ticket accepted and no channel kept.
+    pub fn accepted(&mut self, agent: &AgentId, mid: u64, now: Timestamp) -> Vec<Order> {
+        let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
+        peer.dialling = None;
+        let mut orders = Vec::new();
+        if peer.rows.remove(&mid).is_some() {
+            orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::Accepted, receipts: true });
         }
         orders.append(&mut self.work(agent, now));
         orders
@@ -267,16 +305,16 @@ impl Courier {
         let mut orders = Vec::new();
         if let Some(waiting) = peer.rows.get_mut(&mid) {
             waiting.unsent &= unsent;
-            waiting.place = Place::Here;
+            waiting.come_back();
         }
         if ticket && closed && peer.rows.remove(&mid).is_some() {
             orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::Refused, receipts: false });
         }
-        // Every row that waited for this dial has had its attempt. What became of a ticket says
-        // nothing about others, and they nothing about it.
+        // Every row that waited for this dial has had its attempt; those that a channel has did not wait.
+        // What became of a ticket says nothing about others, and they nothing about it.
         let waited = |(at, waiting): (&u64, &Waiting)| match ticket {
             true => (*at == mid).then_some(*at),
-            false => (!waiting.is_ticket() && waiting.next.is_some_and(|next| next <= now)).then_some(*at),
+            false => (!waiting.is_ticket() && waiting.is_here() && waiting.is_due(now)).then_some(*at),
         };
         let waited: Vec<u64> = peer.rows.iter().filter_map(waited).collect();
         for mid in waited {

@@ -43,6 +43,13 @@ pub async fn dial(net: Arc<Net>, to: Chad, mid: u64, row: Arc<OutboxRow>, attemp
     let agent = to.agent.clone();
     let mut wrote = false;
     match call(&net, &to, mid, &row, attempt, &mut wrote).await {
+        // The answer was all that was wanted of it (D-2), and the issuer has room for few connections. What
+        // it may have put on this one already comes again on the other, as it has no receipt.
+        Ok(Answered { extensions, .. })
+            if row.message.ticket.is_some() && extensions.receipt && net.channels().has(&agent) =>
+        {
+            net.accepted(&agent, mid);
+        }
         Ok(Answered { stream, address, open, reader, extensions, carried }) => {
             let id = net.channels().name();
             let channel = Channel::new(id, Some(agent.clone()), address, Role::Initiator, extensions, net.now());
@@ -100,10 +107,12 @@ async fn call(
     *wrote = true;
     let odd = |why| match why {
         HandshakeError::Gone => DialError::Closed { place: place.clone() },
+        // Nobody has judged what was sent: it is no refusal (PROTOCOL 2.5).
+        HandshakeError::Broken => unreachable(why.to_string()),
         why => DialError::Odd { place: place.clone(), why },
     };
     let writing = timeout(net.patience(), stream.write_all(&packet_bytes)).await;
-    writing.map_err(|_| odd(HandshakeError::Late))?.map_err(|_| odd(HandshakeError::Gone))?;
+    writing.map_err(|_| odd(HandshakeError::Late))?.map_err(|_| odd(HandshakeError::Broken))?;
     crash_point("opening-written");
     let mut reader = FrameReader::new();
     let (kind, body) = packet(&mut stream, &mut reader, net.patience()).await.map_err(odd)?;
@@ -151,3 +160,7 @@ fn opening(
 fn offer(reference: bool) -> Extensions {
     if reference { Extensions::NONE } else { Extensions::ALL }
 }
+
+#[cfg(test)]
+#[path = "dial_tests.rs"]
+mod tests;

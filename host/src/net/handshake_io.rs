@@ -13,9 +13,12 @@ pub enum HandshakeError {
     /// The peer did something wrong.
     #[error(transparent)]
     Wire(#[from] WireError),
-    /// The peer closed, or the network broke.
+    /// The peer has read what came before, and closed.
     #[error("the connection was closed before the handshake was done")]
     Gone,
+    /// The network broke, or the peer threw away what had come without reading it.
+    #[error("the connection was broken off before the handshake was done")]
+    Broken,
     /// The peer took too long.
     #[error("no valid packet in time")]
     Late,
@@ -39,7 +42,7 @@ async fn next(stream: &mut TcpStream, reader: &mut FrameReader) -> Result<(Kind,
     }
     let mut buffer = vec![0; 4_096];
     loop {
-        let length = stream.read(&mut buffer).await.map_err(|_| HandshakeError::Gone)?;
+        let length = stream.read(&mut buffer).await.map_err(|_| HandshakeError::Broken)?;
         if length == 0 {
             return Err(HandshakeError::Gone);
         }

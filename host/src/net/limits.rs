@@ -36,10 +36,6 @@ pub const OPENINGS: usize = 65_536;
 /// Requests a minute from one address on public channels (PROTOCOL 10.2).
 pub const PUBLIC_PER_MINUTE: u32 = 20;
 
-/// Milliseconds after a channel has closed until its peer is dialled for what it had not got through:
-/// a peer that closes every channel at once must not be dialled in a circle.
-pub const REDIAL_MS: i64 = 1_000;
-
 /// First and longest delay between two attempts of a request, in milliseconds (PROTOCOL 11.2).
 pub const REQUEST_RETRY_MS: (i64, i64) = (5_000, 300_000);
 

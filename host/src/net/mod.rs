@@ -228,11 +228,21 @@ impl Net {
         *count <= self.parts.bounds.public_per_minute
     }
 
-    /// A responder's channel is open.
-    pub(crate) fn opened(&self, channel: &Arc<Channel>) {
+    /// A responder's channel is open; `ticket`: by one that was presented.
+    pub(crate) fn opened(&self, channel: &Arc<Channel>, ticket: bool) {
         self.channels.add(channel);
+        let (id, receipts) = (channel.id, channel.extensions.receipt);
         if let Some(agent) = &channel.agent {
-            self.deliver(|courier, now| courier.opened(agent, channel.id, channel.extensions.receipt, now));
+            self.deliver(|courier, now| {
+                if ticket {
+                    return courier.opened(agent, id, receipts, now);
+                }
+                if receipts {
+                    let older = self.channels.with(agent);
+                    older.iter().filter(|older| older.id != id).for_each(|older| older.take_back());
+                }
+                courier.called_us(agent, id, receipts, now)
+            });
         }
     }
 
@@ -261,6 +271,11 @@ impl Net {
             Ok((channel, receipts, carried)) => courier.answered(agent, *channel, mid, *carried, *receipts, now),
             Err((closed, unsent, why)) => courier.failed(agent, mid, *closed, *unsent, why, now),
         });
+    }
+
+    /// A dial has ended with a ticket accepted, and its channel is closed again: there is another.
+    pub(crate) fn accepted(&self, agent: &AgentId, mid: u64) {
+        self.deliver(|courier, now| courier.accepted(agent, mid, now));
     }
 
     /// Has the courier do something and carries out its orders before anybody else can ask it: two
@@ -398,6 +413,9 @@ impl Outside for ToNet {
         for notice in &released.notices {
             locked(&net.notices).iter().for_each(|hear| hear(notice));
         }
+        // Before the receipts: the peer may be waiting for an answer, for receipts nobody waits, and each
+        // may cost it a commit.
+        net.post(released.withdrawn, released.posts, fresh);
         for (agent, receipt) in released.receipts {
             // On each channel: one of them may be dead without anybody knowing yet.
             for channel in net.channels.with(&agent) {
@@ -406,7 +424,6 @@ impl Outside for ToNet {
                 }
             }
         }
-        net.post(released.withdrawn, released.posts, fresh);
     }
 }
 

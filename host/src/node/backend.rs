@@ -1,5 +1,6 @@
 //! The rest of the program, as the command line calls it.
 
+use super::checkup::checkup;
 use super::founding::found;
 use super::open::STANDARD;
 use super::{Node, NodeOptions};
@@ -98,6 +99,9 @@ impl Backend for RealBackend {
             checks.push(check_standard(name, &folders));
         }
         checks.extend(check_running(home));
+        // A home that never had a site has nothing that could be looked at.
+        let sound = home.join("site.db").exists() && checks.iter().all(|check| check.ok);
+        checks.extend(checkup(Client::connect(&self.socket(home)), sound, || self.open(home)));
         let ok = checks.iter().all(|check| check.ok);
         Ok(json!({ "checks": checks, "ok": ok }))
     }
@@ -184,7 +188,7 @@ fn check_running(home: &Path) -> Vec<doctor::Check> {
             (None, Some(note)) => (format!("{name}: {note}"), None),
             (None, None) => return None,
         };
-        Some(doctor::Check { name: "plugin", ok: false, detail, fix })
+        Some(doctor::Check { name: "plugin".into(), ok: false, detail, fix })
     };
     listed.iter().flat_map(|listed| listed.as_array().into_iter().flatten()).filter_map(told).collect()
 }
@@ -195,5 +199,5 @@ fn check_standard(name: &str, folders: &[PathBuf]) -> doctor::Check {
         Err(error) => Err(error).into(),
     };
     let detail = report.reason.or(report.version).unwrap_or_default();
-    doctor::Check { name: "plugin", ok: report.ok, detail: format!("{name}: {detail}"), fix: report.fix }
+    doctor::Check { name: "plugin".into(), ok: report.ok, detail: format!("{name}: {detail}"), fix: report.fix }
 }

@@ -1,6 +1,7 @@
 //! A site put together: home, keys, store, plugins, ledger and network.
 
 pub mod backend;
+mod checkup;
 mod founding;
 pub mod host;
 mod kept;

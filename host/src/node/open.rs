@@ -39,7 +39,7 @@ use std::time::{Duration, Instant};
 use tallyho_plugin::record::{AgentId, Chad};
 
 /// The handlers a site runs unless told otherwise.
-pub const STANDARD: [&str; 1] = ["tally"];
+pub const STANDARD: [&str; 2] = ["tally", "chit"];
 
 /// How a site is run.
 #[derive(Debug, Clone, Default)]

@@ -2,8 +2,8 @@
 
 use super::host::{NewUser, answer};
 use super::{Node, plugin_views, views};
-use crate::control::Operator;
 use crate::control::host::manifest;
+use crate::control::{Answer, Operator};
 use crate::crash::crash_point;
 use crate::site::users::Custody;
 use serde_json::{Value, json};
@@ -23,27 +23,23 @@ impl Operator for Node {
     }
 
     fn call(&self, plugin: &str, command: &str, argument: &Value) -> Result<Value, Fault> {
-        if plugin != "host" {
-            self.declared(plugin, command)?;
-            return answer(&self.ledger.call(plugin, command, to_cbor(argument)?)?);
+        match plugin {
+            "host" => self.host_command(command, argument),
+            _ => self.begin(plugin, command, argument)(),
         }
-        match command {
-            "status" => views::status(self),
-            "user.add" => self.add_user(argument),
-            "user.list" => views::users(self),
-            "peer.list" => views::peers(self),
-            "peer.set" => self.set_peer(argument),
-            "ban.list" => Ok(views::bans(self)),
-            "ban.clear" => self.clear_ban(argument),
-            "plugin.list" => Ok(plugin_views::plugins(self)),
-            "plugin.swap" => {
-                let migrate = argument["migrate"] == true;
-                self.swap_plugin(plugin_name(argument)?, text(argument, "file").map(Path::new), migrate)
+    }
+
+    fn begin(&self, plugin: &str, command: &str, argument: &Value) -> Answer {
+        if plugin == "host" {
+            let result = self.host_command(command, argument);
+            return Box::new(move || result);
+        }
+        match self.declared(plugin, command).and_then(|()| to_cbor(argument)) {
+            Ok(argument) => {
+                let wait = self.ledger.begin(plugin, command, argument);
+                Box::new(move || answer(&wait()?))
             }
-            "plugin.rollback" => self.roll_plugin_back(plugin_name(argument)?),
-            "plugin.stop" => self.stop_plugin(plugin_name(argument)?),
-            "plugin.start" => self.start_plugin(plugin_name(argument)?),
-            _ => Err(Fault::not_found(format!("the host has no command {command}"))),
+            Err(fault) => Box::new(move || Err(fault)),
         }
     }
 
@@ -69,6 +65,27 @@ fn plugin_name(argument: &Value) -> Result<&str, Fault> {
 }
 
 impl Node {
+    fn host_command(&self, command: &str, argument: &Value) -> Result<Value, Fault> {
+        match command {
+            "status" => views::status(self),
+            "user.add" => self.add_user(argument),
+            "user.list" => views::users(self),
+            "peer.list" => views::peers(self),
+            "peer.set" => self.set_peer(argument),
+            "ban.list" => Ok(views::bans(self)),
+            "ban.clear" => self.clear_ban(argument),
+            "plugin.list" => Ok(plugin_views::plugins(self)),
+            "plugin.swap" => {
+                let migrate = argument["migrate"] == true;
+                self.swap_plugin(plugin_name(argument)?, text(argument, "file").map(Path::new), migrate)
+            }
+            "plugin.rollback" => self.roll_plugin_back(plugin_name(argument)?),
+            "plugin.stop" => self.stop_plugin(plugin_name(argument)?),
+            "plugin.start" => self.start_plugin(plugin_name(argument)?),
+            _ => Err(Fault::not_found(format!("the host has no command {command}"))),
+        }
+    }
+
     /// A handler is not given a command that its manifest does not have. (That no such plugin serves,
     /// the ledger says.)
     fn declared(&self, plugin: &str, command: &str) -> Result<(), Fault> {

@@ -120,6 +120,9 @@ fn check_command(command: &CommandSpec, manifest: &Manifest) -> Result<(), Refus
     let of = |what: &str| format!("{what} of command {}", command.name);
     name("command", &command.name, WORD)?;
     line(&of("help"), &command.help)?;
+    if let Some(subject) = &command.doctor {
+        name(&of("the doctor's word"), subject, NAME)?;
+    }
     if command.words.len() > 3 {
         return refuse(format!("command {} is reached by more than 3 words", command.name), "use fewer words");
     }
@@ -289,6 +292,7 @@ mod tests {
             (with_command(CommandSpec::new("Show", "")), "command is \"Show\""),
             (with_command(CommandSpec::new("x", "").words(&["tally", "show"])), "reached by the words `tally show`"),
             (with_command(CommandSpec::new("x", "").words(&["a", "b", "c", "d"])), "more than 3 words"),
+            (with_command(CommandSpec::new("x", "").doctor("All chits")), "the doctor's word of command x"),
             (
                 with_command(
                     CommandSpec::new("x", "")

@@ -1,9 +1,10 @@
 //! What can be told from the home folder alone about whether a site will run.
 //!
-//! Each [`Check`] says what was found and, where something is wrong, what to do. Checks of plugins and
-//! of the running site come from those parts.
+//! Each [`Check`] says what was found and, where something is wrong, what to do. Checks of plugins, and
+//! those that plugins make of what they keep, are in `node`.
 
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fs;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::path::Path;
@@ -20,7 +21,7 @@ use super::limits::{CLOCK_SLACK, SOCKET_PATH_BYTES};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// A word that scripts may compare.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether all is well.
     pub ok: bool,
     /// What was found.
@@ -28,6 +29,18 @@ pub struct Check {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
+}
+
+impl Check {
+    /// All is well.
+    pub fn good(name: impl Into<Cow<'static, str>>, detail: String) -> Self {
+        Check { name: name.into(), ok: true, detail, fix: None }
+    }
+
+    /// Something is wrong, and this is to be done.
+    pub fn bad(name: impl Into<Cow<'static, str>>, detail: String, fix: &str) -> Self {
+        Check { name: name.into(), ok: false, detail, fix: Some(fix.to_owned()) }
+    }
 }
 
 /// Looks at a home folder. `store`: looks whether the store file of this path is sound, and tells
@@ -160,11 +173,11 @@ fn sound_store(home: &Home, store: &dyn Fn(&Path) -> Result<String, String>) -> 
 const BUILT_AFTER: Duration = Duration::from_secs(1_635_724_800);
 
 fn good(name: &'static str, detail: String) -> Check {
-    Check { name, ok: true, detail, fix: None }
+    Check::good(name, detail)
 }
 
 fn bad(name: &'static str, detail: String, fix: &str) -> Check {
-    Check { name, ok: false, detail, fix: Some(fix.to_owned()) }
+    Check::bad(name, detail, fix)
 }
 
 /// Errors of this program say what happened, then what to do, parted by their last semicolon.

@@ -33,7 +33,7 @@ fn a_healthy_home_passes_every_check() {
     let (_place, home) = healthy();
     let checks = run(&home);
     assert!(checks.iter().all(|check| check.ok && check.fix.is_none()), "{checks:#?}");
-    let names: Vec<_> = checks.iter().map(|check| check.name).collect();
+    let names: Vec<_> = checks.iter().map(|check| check.name.as_ref()).collect();
     assert_eq!(names, ["home", "keys", "socket", "clock", "host", "config", "advertise", "port", "store"]);
     let json = serde_json::to_value(&checks[0]).unwrap();
     assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), ["detail", "name", "ok"]);

@@ -3,14 +3,17 @@
 use super::limits::{MAX_CHIT, MAX_CHIT_CORE, MAX_INTEGER};
 use super::shape::Members;
 use super::verified::Verified;
-use super::{CanonError, LiftCore, Pledge, RecordError, Side, TallyRecord, Timestamp, canonical, hash_text};
-use crate::context::user_check;
-use crate::services::Check;
+use super::{AgentId, CanonError, LiftCore, Pledge, RecordError, Side, TallyRecord, Timestamp, canonical, hash_text};
+use crate::context::jwk_text;
+use crate::services::{Check, CheckKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// The members that are signed and hashed, where they are there.
 pub const CORE: [&str; 8] = ["tally", "by", "type", "uuid", "date", "units", "ref", "memo"];
+
+/// The same in the order of the canonical string.
+const ORDER: [&str; 8] = ["by", "date", "memo", "ref", "tally", "type", "units", "uuid"];
 
 /// What a chit does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,8 +34,10 @@ pub struct ChitRecord {
     value: Value,
     by: Side,
     kind: ChitType,
-    /// The canonical string of the core.
+    /// The canonical string of the core, made once: every hash and signature begins with it.
     core: String,
+    /// Where in `core` the members `date`, `memo` and `ref` end, or would: between them a link's own go.
+    cuts: [usize; 3],
 }
 
 impl ChitRecord {
@@ -66,11 +71,11 @@ impl ChitRecord {
         if record.get("sign").is_some_and(|sign| !sign.is_null()) {
             record.text("sign")?;
         }
-        let bytes = canonical(&value)?.len();
+        let (core, cuts) = core_text(&value)?;
+        let bytes = core.len() + length_beside_core(&value)?;
         if bytes > MAX_CHIT {
             return Err(RecordError::TooLarge { what: "the chit", bytes, most: MAX_CHIT, clause: "3.2" });
         }
-        let core = canonical(&Value::Object(core_of(&value)))?;
         let stated = record.get("hash").filter(|hash| !hash.is_null());
         if stated.is_some_and(|hash| hash.as_str() != Some(&hash_text(&core))) {
             return Err(RecordError::Mismatch {
@@ -79,7 +84,7 @@ impl ChitRecord {
                 clause: "5.1",
             });
         }
-        Ok(ChitRecord { value, by, kind, core })
+        Ok(ChitRecord { value, by, kind, core, cuts })
     }
 
     /// The chit of a completed lift on one of its tallies (PROTOCOL 9.6), yet without the ruling's
@@ -194,13 +199,22 @@ impl ChitRecord {
     /// # Errors
     /// [`CanonError`] where `index` is beyond 2^53 - 1.
     pub fn link_canonical(&self, index: u64, prior: &str) -> Result<String, CanonError> {
-        let mut link = core_of(&self.value);
-        link.insert("index".to_owned(), Value::from(index));
-        link.insert("prior".to_owned(), Value::from(prior));
+        let [date, memo, reference] = self.cuts;
+        let part = |from: usize, to: usize| self.core.get(from..to).unwrap_or_default();
+        let mut link = String::with_capacity(self.core.len() + 320);
+        link.push_str(part(0, date));
+        link.push_str(",\"index\":");
+        link.push_str(&canonical(&Value::from(index))?);
+        link.push_str(part(date, memo));
+        link.push_str(",\"prior\":");
+        link.push_str(&canonical(&Value::from(prior))?);
+        link.push_str(part(memo, reference));
         if let Some(sign) = self.sign() {
-            link.insert("sign".to_owned(), Value::from(sign));
+            link.push_str(",\"sign\":");
+            link.push_str(&canonical(&Value::from(sign))?);
         }
-        canonical(&Value::Object(link))
+        link.push_str(part(reference, self.core.len()));
+        Ok(link)
     }
 
     /// The hash of that link in base64v.
@@ -217,16 +231,31 @@ impl ChitRecord {
     /// # Errors
     /// [`RecordError`] naming what is missing or does not match.
     pub fn checks(&self, tally: &TallyRecord) -> Result<Vec<Check>, RecordError> {
-        if self.tally() != tally.uuid() {
+        let key = match self.kind {
+            ChitType::Tran | ChitType::Set => jwk_text(&tally.cert(self.by)["public"])
+                .ok_or_else(|| mismatch("sign", "the certificate, which holds no key", "5.3"))?,
+            ChitType::Lift => String::new(),
+        };
+        self.checks_on(tally.uuid(), &key, &tally.chad(self.by)?.agent)
+    }
+
+    /// The same for whoever does not have the tally's record at hand: its uuid, and the user's key (a
+    /// JWK as text) and the agent that it names on the `by` side.
+    ///
+    /// # Errors
+    /// As for [`ChitRecord::checks`].
+    pub fn checks_on(&self, tally: &str, key: &str, agent: &AgentId) -> Result<Vec<Check>, RecordError> {
+        if self.tally() != tally {
             return Err(mismatch("tally", "the tally it came over", "5.1"));
         }
         let sign = self.sign().ok_or_else(|| mismatch("sign", "any signature: it has none", "5.3"))?;
         match self.kind {
-            ChitType::Tran | ChitType::Set => {
-                let check = user_check(&tally.cert(self.by)["public"], self.core.as_bytes(), sign);
-                Ok(vec![check.ok_or_else(|| mismatch("sign", "the certificate, which holds no key", "5.3"))?])
-            }
-            ChitType::Lift => self.lift_checks(tally, sign),
+            ChitType::Tran | ChitType::Set => Ok(vec![Check {
+                key: CheckKey::User(key.to_owned()),
+                text: self.core.as_bytes().to_vec(),
+                signature: sign.to_owned(),
+            }]),
+            ChitType::Lift => self.lift_checks(agent, sign),
         }
     }
 
@@ -260,7 +289,7 @@ impl ChitRecord {
     }
 
     /// PROTOCOL 9.6, the checks on a lift chit received.
-    fn lift_checks(&self, tally: &TallyRecord, sign: &str) -> Result<Vec<Check>, RecordError> {
+    fn lift_checks(&self, agent: &AgentId, sign: &str) -> Result<Vec<Check>, RecordError> {
         let lift = self.lift()?;
         if self.uuid() != lift.uuid() {
             return Err(mismatch("uuid", "the lift's", "9.6"));
@@ -273,7 +302,7 @@ impl ChitRecord {
         }
         let pledge_sign = self.value["ref"]["pledge"].as_str();
         let pledge_sign = pledge_sign.ok_or_else(|| mismatch("ref.pledge", "any pledge: it has none", "9.6"))?;
-        let mut pledge = Pledge::new(tally.chad(self.by)?.agent, self.by, &lift, self.tally());
+        let mut pledge = Pledge::new(agent.clone(), self.by, &lift, self.tally());
         pledge.sign = pledge_sign.to_owned();
         Ok(vec![lift.ruling_check(true, sign)?, pledge.check()?])
     }
@@ -352,12 +381,44 @@ impl ChitDraft {
         if let Some(memo) = &self.memo {
             record["memo"] = Value::from(memo.as_str());
         }
-        let bytes = canonical(&record)?.len();
-        if bytes > MAX_CHIT_CORE {
-            return Err(RecordError::TooLarge { what: "the chit", bytes, most: MAX_CHIT_CORE, clause: "3.2" });
+        let chit = ChitRecord::parse(record)?;
+        match chit.core.len() {
+            bytes if bytes > MAX_CHIT_CORE => {
+                Err(RecordError::TooLarge { what: "the chit", bytes, most: MAX_CHIT_CORE, clause: "3.2" })
+            }
+            _ => Ok(chit),
         }
-        ChitRecord::parse(record)
     }
+}
+
+/// The canonical string of the core, and where its members `date`, `memo` and `ref` end.
+fn core_text(value: &Value) -> Result<(String, [usize; 3]), CanonError> {
+    let mut text = String::with_capacity(512);
+    let mut ends = [0; ORDER.len()];
+    for (name, end) in ORDER.iter().zip(&mut ends) {
+        if let Some(member) = value.get(name) {
+            text.push(if text.is_empty() { '{' } else { ',' });
+            text.push_str(&format!("\"{name}\":"));
+            // The whole says where in it the fault is.
+            let member = canonical(member).or_else(|_| canonical(&Value::Object(core_of(value))))?;
+            text.push_str(&member);
+        }
+        *end = text.len();
+    }
+    text.push('}');
+    let [_, date, memo, reference, ..] = ends;
+    Ok((text, [date, memo, reference]))
+}
+
+/// How many bytes the members that are not of the core add to its canonical string.
+fn length_beside_core(value: &Value) -> Result<usize, CanonError> {
+    let others = value.as_object().into_iter().flatten().filter(|(name, _)| !CORE.contains(&name.as_str()));
+    let lengths = others.map(|(name, member)| {
+        // `,"name":value`
+        let name = canonical(&Value::from(name.as_str()))?.len();
+        Ok(2 + name + canonical(member)?.len())
+    });
+    lengths.sum()
 }
 
 fn core_of(value: &Value) -> Map<String, Value> {

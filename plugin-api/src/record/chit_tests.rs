@@ -241,3 +241,41 @@ fn the_signatures_of_the_vectors_stand_over_the_chits_and_over_no_others() {
     assert_eq!(member(error.unwrap_err()), "ref.pledge", "the pledge is the other side's");
     assert!(lift_chit().signed(text("void_sign")).verify(&tally(), verify).is_err());
 }
+
+proptest::proptest! {
+    #[test]
+    fn core_link_and_size_are_those_of_the_canonical_string(
+        memo in proptest::option::of(".{0,20}"),
+        reference in proptest::option::of(".{0,20}"),
+        sign in proptest::option::of(".{0,20}"),
+        other in ".{1,10}",
+        prior in ".{0,20}",
+        index in 0..1u64 << 53,
+    ) {
+        let mut value = vectors()["chit"].clone();
+        let members = value.as_object_mut().unwrap();
+        for (name, text) in [("memo", memo), ("ref", reference), ("sign", sign.clone())] {
+            members.remove(name);
+            members.extend(text.map(|text| (name.to_owned(), json!(text))));
+        }
+        let mut core = value.clone();
+        core.as_object_mut().unwrap().remove("sign");
+        if !CORE.contains(&other.as_str()) && other != "hash" {
+            value[&other] = json!({ &other: [1.5, null] });
+        }
+        let chit = ChitRecord::parse(value.clone()).unwrap();
+        proptest::prop_assert_eq!(chit.core_canonical(), super::canonical(&core).unwrap());
+        (core["index"], core["prior"]) = (json!(index), json!(prior));
+        if let Some(sign) = chit.sign() {
+            core["sign"] = json!(sign);
+        }
+        proptest::prop_assert_eq!(chit.link_canonical(index, &prior).unwrap(), super::canonical(&core).unwrap());
+        // The bound is on the whole record: what is left is exactly what more fits.
+        let room = super::limits::MAX_CHIT - super::canonical(&value).unwrap().len();
+        value["zz"] = json!("x".repeat(room - 8));
+        proptest::prop_assert_eq!(super::canonical(&value).unwrap().len(), super::limits::MAX_CHIT);
+        proptest::prop_assert!(ChitRecord::parse(value.clone()).is_ok());
+        value["zz"] = json!("x".repeat(room - 7));
+        proptest::prop_assert!(ChitRecord::parse(value).is_err());
+    }
+}

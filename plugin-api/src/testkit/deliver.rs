@@ -15,7 +15,9 @@ pub const DROPPED: &str = "dropped";
 
 impl Site {
     /// Delivers a message from the agent that its `from` names, after the checks that a host makes. A
-    /// valid ticket is marked used if the handler succeeds.
+    /// valid ticket is marked used if the handler succeeds. An agent that no relation lets in comes as a
+    /// stranger (PROTOCOL 1.5, `R`): `from` proves nothing then, and only what the target serves to
+    /// strangers gets through.
     ///
     /// # Errors
     /// A fault of code [`DROPPED`] where the host would drop it, saying why; otherwise the handler's.
@@ -47,6 +49,10 @@ impl Site {
             }
             return Ok(());
         }
+        if !self.is_related(&message.from) && target.restricted.contains(&message.action) {
+            message.restricted = true;
+            return self.run(&name, &Event::Message(message)).map(drop);
+        }
         self.may_talk(&target, &message, &envelope.json())?;
         self.run(&name, &Event::Message(message)).map(drop)
     }
@@ -62,6 +68,12 @@ impl Site {
         issued.check(&ticket["cert"], &party, self.now()).map_err(dropped)
     }
 
+    /// PROTOCOL 1.5: whether a relation lets the agent in, or it is ours.
+    fn is_related(&self, from: &Chad) -> bool {
+        let mut relations = self.state.relations.values().filter(|relation| relation.agent == from.agent);
+        from.agent == self.agent() || relations.any(|relation| in_force(relation, self.now()))
+    }
+
     /// PROTOCOL 1.5 and 3.1 item 5.
     fn may_talk(&self, target: &Target, message: &Message, object: &Value) -> Result<(), Fault> {
         let from = &message.from;
@@ -70,9 +82,7 @@ impl Site {
                 && relation.agent == from.agent
                 && (relation.partner.is_empty() || Some(&relation.partner) == from.cuid.as_ref())
         };
-        let ours = from.agent == self.agent();
-        let mut relations = self.state.relations.values().filter(|relation| relation.agent == from.agent);
-        if !ours && !relations.any(|relation| in_force(relation, self.now())) {
+        if !self.is_related(from) {
             return Err(dropped("no relation lets that agent connect"));
         }
         let subject = match &target.relation {

@@ -83,8 +83,15 @@ impl User {
 
 impl Keys {
     pub fn of(seed: u64) -> Self {
-        let agent = agent_key(&dice::digest(&[b"tallyho test agent", &seed.to_le_bytes()]));
-        let address = Chad::agent(agent.id().clone()).at("localhost", 65430 + (seed % 100) as u16);
+        let mut keys = Self::of_agent(&dice::digest(&[b"tallyho test agent", &seed.to_le_bytes()]));
+        keys.address.port = Some(65430 + (seed % 100) as u16);
+        keys
+    }
+
+    /// The keys of a site whose agent has the key of this seed.
+    pub fn of_agent(seed: &[u8; 32]) -> Self {
+        let agent = agent_key(seed);
+        let address = Chad::agent(agent.id().clone()).at("localhost", 65430);
         Keys { agent, address, users: BTreeMap::new() }
     }
 

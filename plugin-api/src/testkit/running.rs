@@ -8,7 +8,7 @@ use super::state::{State, Table};
 use super::{hosted, limits};
 use crate::event::Command;
 use crate::record::{AgentId, Timestamp, signing};
-use crate::services::{Check, LogLevel, Outgoing, Range, Relation, Row, Services};
+use crate::services::{Check, LogLevel, NOT_SERVED, OUTBOX_FULL, Outgoing, Range, Relation, Row, Services};
 use crate::{Context, Event, Fault, FaultKind};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -97,6 +97,13 @@ impl Running<'_> {
         Ok(())
     }
 
+    /// The plugin that serves this command to others.
+    fn serving(&self, plugin: &str, command: &str) -> Option<&Plugin> {
+        let serves =
+            |candidate: &&Plugin| candidate.manifest.commands.iter().any(|spec| spec.name == command && spec.invocable);
+        self.plugins.iter().find(|candidate| candidate.name() == plugin).filter(serves)
+    }
+
     fn call(&mut self, plugin: &str, command: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {
         if plugin == "host" {
             return hosted::call(self, command, argument);
@@ -104,12 +111,10 @@ impl Running<'_> {
         if self.stack.len() >= limits::CALL_DEPTH {
             return Err(Fault::failed(format!("{plugin} {command}: more than {} calls deep", limits::CALL_DEPTH)));
         }
-        let callee = self.plugins.iter().find(|candidate| candidate.name() == plugin).cloned();
-        let callee = callee.ok_or_else(|| Fault::not_found(format!("no plugin {plugin} is loaded here")))?;
-        let known = callee.manifest.commands.iter().any(|spec| spec.name == command && spec.invocable);
-        if !known {
-            return Err(Fault::refused(format!("{plugin} has no command {command} for other plugins")));
-        }
+        let callee = self.serving(plugin, command).cloned().ok_or_else(|| {
+            let text = format!("no plugin {plugin} serves a command {command} to other plugins");
+            Fault::not_found(text).code(NOT_SERVED)
+        })?;
         let caller = Some(self.plugin().to_owned());
         let event = Event::Command(Command { name: command.to_owned(), caller, body: argument.to_vec() });
         crate::context::to_cbor(&self.run(&callee, &event)?)
@@ -155,6 +160,9 @@ impl Services for Running<'_> {
     fn send(&mut self, message: &Outgoing) -> Result<(), Fault> {
         if !message.from.is_empty() && !self.keys.users.contains_key(&message.from) {
             return Err(Fault::refused(format!("{} is no user of this site", message.from)));
+        }
+        if self.state.outbox_full {
+            return Err(Fault::host("many messages wait for that agent already").code(OUTBOX_FULL));
         }
         let plugin = self.plugin().to_owned();
         self.effects.list.push(Effect::Send { plugin, message: Box::new(message.clone()) });
@@ -202,8 +210,10 @@ impl Services for Running<'_> {
 
     fn invoke(&mut self, plugin: &str, command: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {
         let answer = self.call(plugin, command, argument);
-        // A question about what does not exist changes nothing, so it may be asked freely of the host.
-        let harmless = |fault: &Fault| plugin == "host" && fault.kind == FaultKind::NotFound;
+        // A question about what does not exist changes nothing, so it may be asked freely of the host; so may
+        // what nobody serves.
+        let unserved = plugin != "host" && self.serving(plugin, command).is_none();
+        let harmless = |fault: &Fault| unserved || plugin == "host" && fault.kind == FaultKind::NotFound;
         if let Err(fault) = &answer
             && !harmless(fault)
         {

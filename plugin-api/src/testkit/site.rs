@@ -11,7 +11,7 @@ use super::{Log, limits};
 use crate::event::{Command, Delivery, Fate, Life, Timer};
 use crate::record::{AgentId, Chad, Timestamp, signing};
 use crate::services::{Keep, Relation};
-use crate::{Event, Fault, Handler};
+use crate::{Event, Fault, Handler, Target};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,6 +47,13 @@ impl Site {
         }
     }
 
+    /// A site whose agent has the key of this seed, for tests with known signatures.
+    pub fn of_agent(seed: &[u8; 32]) -> Self {
+        let mut site = Site::new(0);
+        site.keys = Keys::of_agent(seed);
+        site
+    }
+
     /// The site with this handler loaded and started.
     ///
     /// # Panics
@@ -74,7 +81,8 @@ impl Site {
         for other in &self.plugins {
             assert_ne!(other.name(), plugin.name(), "a handler of this name is loaded");
             for target in &plugin.manifest.targets {
-                let taken = other.manifest.targets.iter().any(|theirs| theirs.name == target.name);
+                let clashes = |theirs: &Target| theirs.name == target.name && theirs.yields == target.yields;
+                let taken = other.manifest.targets.iter().any(clashes);
                 assert!(!taken, "target {} is claimed by {} already", target.name, other.name());
             }
         }
@@ -150,6 +158,12 @@ impl Site {
     /// Sets the clock; it never goes back.
     pub fn set(&mut self, now: Timestamp) {
         self.clock = self.clock.max(now);
+    }
+
+    /// Whether the outbox is full, as towards a partner who has been away for long: sending then fails with
+    /// [`OUTBOX_FULL`](crate::services::OUTBOX_FULL).
+    pub fn fill_outbox(&mut self, full: bool) {
+        self.state.outbox_full = full;
     }
 
     /// Whether each event is run twice to see that both runs want the same (the default).
@@ -316,8 +330,12 @@ impl Site {
     }
 
     pub(crate) fn plugin_for(&self, target: &str) -> Option<&crate::Manifest> {
-        let claims = |plugin: &&Plugin| plugin.manifest.targets.iter().any(|claimed| claimed.name == target);
-        self.plugins.iter().find(claims).map(|plugin| &*plugin.manifest)
+        let manifests = self.plugins.iter().map(|plugin| &*plugin.manifest);
+        let claims = manifests.filter_map(|manifest| {
+            let claimed = manifest.targets.iter().find(|claimed| claimed.name == target)?;
+            Some((claimed.yields, manifest))
+        });
+        claims.min_by_key(|(yields, _)| *yields).map(|(_, manifest)| manifest)
     }
 
     /// Handles one event: its effects are applied where the handler succeeds, dropped otherwise.

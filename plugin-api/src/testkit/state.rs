@@ -20,6 +20,8 @@ pub(crate) struct State {
     /// By plugin and the plugin's own name.
     pub timers: BTreeMap<(String, String), Timestamp>,
     pub outbox: Vec<Sent>,
+    /// The outbox takes nothing more.
+    pub outbox_full: bool,
     pub notices: Vec<(String, Value)>,
     pub relations: BTreeMap<RelationKey, Relation>,
     pub tickets: BTreeMap<String, Issued>,

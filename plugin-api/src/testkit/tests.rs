@@ -11,14 +11,16 @@ struct Probe;
 
 impl Handler for Probe {
     fn manifest() -> Manifest {
-        let commands = ["put", "put-then-fail", "put-then-panic", "foreign", "send", "ticket", "relate", "tick"];
+        let commands = ["put", "put-then-panic", "foreign", "send", "ticket", "relate", "tick", "name"];
         let manifest = Manifest::new("probe", "0.1.0")
             .target(
                 Target::new("probe", &["hello", "about", "ticket"]).relation_in_object("uuid").unrelated(&["hello"]),
             )
             .tables(&["own"]);
         let manifest = commands.iter().fold(manifest, |all, name| all.command(CommandSpec::new(*name, "does it")));
-        manifest.command(CommandSpec::new("get", "reads").invocable())
+        manifest
+            .command(CommandSpec::new("get", "reads").invocable())
+            .command(CommandSpec::new("put-then-fail", "fails").invocable())
     }
 
     fn create() -> Result<Self, Fault> {
@@ -66,6 +68,7 @@ impl Handler for Probe {
                 let (user, subject, partner) = ("alice".to_owned(), "u".to_owned(), "bob".to_owned());
                 context.relate(&Relation { user, subject, partner, agent, host: None, port: None, until: None })?;
             }
+            "name" => return Ok(context.dated_uuid().into()),
             "tick" => context.set_timer("tick", context.now().plus(5))?,
             other => return Err(Fault::usage(other)),
         }
@@ -88,7 +91,7 @@ impl Handler for Caller {
     fn manifest() -> Manifest {
         Manifest::new("caller", "0.1.0")
             .tables(&["mine"])
-            .reads(&["probe.own"])
+            .reads(&["probe.own", "never.loaded"])
             .command(CommandSpec::new("call", "calls").invocable())
             .command(CommandSpec::new("swallow", "calls what fails, and goes on"))
             .command(CommandSpec::new("read", "reads a granted table"))
@@ -101,11 +104,16 @@ impl Handler for Caller {
     fn command(&self, command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
         let plugin: String = command.arguments()?;
         match command.name.as_str() {
+            "read" if plugin == "never" => {
+                let rows: Vec<(Vec<u8>, Value)> =
+                    context.scan("never.loaded", &Scan { limit: 9, ..Scan::default() })?;
+                Ok(json!((context.get::<Value>("never.loaded", "a")?, rows)))
+            }
             "read" => Ok(context.get("probe.own", "a")?.unwrap_or(Value::Null)),
             "call" => context.invoke(&plugin, if plugin == "caller" { "call" } else { "get" }, &plugin),
             _ => {
                 context.put("mine", "a", &1)?;
-                let _ = context.invoke::<Value>("probe", "put", &plugin);
+                let _ = context.invoke::<Value>(&plugin, "put-then-fail", &1);
                 Ok(Value::Null)
             }
         }
@@ -127,6 +135,18 @@ fn effects_apply_only_when_the_handler_succeeds() {
     assert_eq!(site.command("get", json!(0)).unwrap(), Value::Null);
     site.command("put", json!(2)).unwrap();
     assert_eq!(site.command("get", json!(0)).unwrap(), json!(2));
+}
+
+#[test]
+fn dated_uuids_stand_in_the_order_in_which_they_were_made() {
+    let mut site = site();
+    let names: Vec<String> = (0..50)
+        .map(|_| {
+            site.advance(1);
+            site.command("name", json!(0)).unwrap().as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert!(names.is_sorted() && names.iter().all(|name| crate::record::is_uuid(name)), "{names:?}");
 }
 
 #[test]
@@ -157,8 +177,18 @@ fn a_call_reaches_invocable_commands_and_never_recurses() {
 #[test]
 fn an_invoked_handlers_failure_is_the_events_failure() {
     let mut site = site();
-    assert!(site.command("swallow", json!("x")).is_err());
+    assert_eq!(site.command("swallow", json!("probe")).unwrap_err().text, "no");
     assert!(site.rows("caller.mine").is_empty());
+}
+
+#[test]
+fn a_handler_may_make_do_without_a_plugin_that_is_not_there() {
+    let mut site = site();
+    let fault = site.command("call", json!("nobody")).unwrap_err();
+    assert_eq!((fault.kind, fault.code.as_str()), (FaultKind::NotFound, crate::services::NOT_SERVED));
+    site.command("swallow", json!("nobody")).unwrap();
+    assert_eq!(site.rows("caller.mine").len(), 1);
+    assert_eq!(site.command("read", json!("never")).unwrap(), json!([null, []]));
 }
 
 #[test]
@@ -259,4 +289,75 @@ fn a_handler_that_answers_differently_the_second_time_is_found_out() {
     let mut site = Site::new(1).with::<Forgetful>();
     let event = Event::Command(Command { name: "next".to_owned(), caller: None, body: vec![0xf6] });
     let _ = site.run("forgetful", &event);
+}
+
+/// Answers whoever asks, strangers too, and gives way.
+struct Porter;
+
+impl Handler for Porter {
+    fn manifest() -> Manifest {
+        let door = Target::new("door", &["knock", "enter"]).restricted(&["knock"]).yielding();
+        Manifest::new("porter", "0.1.0").target(door)
+    }
+
+    fn create() -> Result<Self, Fault> {
+        Ok(Porter)
+    }
+
+    fn message(&self, message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
+        context.send(&message.reply("seen", &json!({ "restricted": message.restricted }))?)
+    }
+}
+
+/// Claims the same target, and does not give way.
+struct Master;
+
+impl Handler for Master {
+    fn manifest() -> Manifest {
+        Manifest::new("master", "0.1.0").target(Target::new("door", &["knock"]).restricted(&["knock"]))
+    }
+
+    fn create() -> Result<Self, Fault> {
+        Ok(Master)
+    }
+
+    fn message(&self, _: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
+        context.notice("alice", &json!("knock"))
+    }
+}
+
+#[test]
+fn a_stranger_reaches_what_is_served_to_strangers_and_is_answered_on_its_own_channel_alone() {
+    let mut site = Site::new(3).with::<Porter>();
+    let knock = |verb| Envelope::new(&stranger(), &Site::new(3).address(), verb, &json!({}));
+    site.deliver(&knock("door/knock")).unwrap();
+    let [answer] = site.sent() else { panic!("one answer") };
+    assert_eq!(answer.object(), json!({ "restricted": true }));
+    assert_eq!(answer.message.schedule, crate::services::Schedule::Answer);
+    assert_eq!(site.deliver(&knock("door/enter")).unwrap_err().code, DROPPED);
+}
+
+#[test]
+fn a_claim_that_yields_gives_way_in_whatever_order_plugins_are_loaded() {
+    for mut site in [Site::new(3).with::<Porter>().with::<Master>(), Site::new(3).with::<Master>().with::<Porter>()] {
+        let knock = Envelope::new(&stranger(), &site.address(), "door/knock", &json!({}));
+        site.deliver(&knock).unwrap();
+        assert_eq!((site.sent().len(), site.take_notices().len()), (0, 1));
+    }
+}
+
+#[test]
+#[should_panic(expected = "target door is claimed by porter already")]
+fn two_claims_that_both_yield_clash() {
+    /// The same under another name.
+    struct Second;
+    impl Handler for Second {
+        fn manifest() -> Manifest {
+            Manifest { name: "second".to_owned(), ..Porter::manifest() }
+        }
+        fn create() -> Result<Self, Fault> {
+            Ok(Second)
+        }
+    }
+    let _ = Site::new(3).with::<Porter>().with::<Second>();
 }

@@ -4,10 +4,9 @@ use crate::drafts::{self, Change};
 use crate::errors::{Refusal, refused};
 use crate::half::Half;
 use crate::rules::{self, Input};
-use crate::state::Status;
 use crate::store::{self, Settings};
 use crate::table::{Effect, Happening, rows};
-use crate::{chain, limits, resolve, view};
+use crate::{limits, resolve, view};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tallyho_plugin::record::canonical;
@@ -30,14 +29,6 @@ struct Edit {
     user: Option<String>,
     #[serde(flatten)]
     change: Change,
-}
-
-#[derive(Deserialize)]
-struct Confirm {
-    uuid: String,
-    #[serde(default)]
-    user: Option<String>,
-    hash: String,
 }
 
 #[derive(Deserialize)]
@@ -115,37 +106,6 @@ pub fn delete(command: &Command, context: &mut Context<'_>) -> Result<Value, Fau
         Some(_) => Ok(json!({ "uuid": uuid, "half": name, "state": "none" })),
         None => Err(why.into()),
     }
-}
-
-/// `close`: takes a `set` chit (T34), which a chit handler makes.
-///
-/// # Errors
-/// Always: there is none yet.
-pub fn close(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
-    let Act { uuid, user, .. } = command.arguments()?;
-    let half = resolve::half(context, &uuid, user.as_deref())?;
-    let text =
-        format!("tally {} cannot be closed: closing is a setting, and no handler for settings is loaded", half.uuid);
-    let fix = match half.status {
-        Status::Open => "load a plugin for chits, which carries settings",
-        _ => "a tally that is not open is deleted, refused or withdrawn instead",
-    };
-    Err(Fault::refused(text).code("no-settings").fix(fix))
-}
-
-/// `confirm {uuid, user?, hash}`, for a chit handler: index 0 is acknowledged (T26).
-///
-/// # Errors
-/// `NotFound`, or `Usage` where several fit.
-pub fn confirm(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
-    let Confirm { uuid, user, hash } = command.arguments()?;
-    let half = resolve::half(context, &uuid, user.as_deref())?;
-    let outcome = chain::confirm(context, half, &hash)?;
-    let done = outcome.rule.is_some();
-    let half = outcome.half.ok_or_else(|| Fault::failed("a confirmed tally is gone"))?;
-    let mut answer = view::answer(&half);
-    (answer["confirmed"], answer["conf"]) = (done.into(), half.conf.into());
-    Ok(answer)
 }
 
 /// `settings {recovery?, agree?}`: shows and changes what holds for the whole site.

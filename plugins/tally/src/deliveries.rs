@@ -3,7 +3,6 @@
 use crate::errands::{self, Errand, Verb};
 use crate::half::Half;
 use crate::rules::{self, Input};
-use crate::state::State;
 use crate::table::Happening;
 use crate::{limits, present, store};
 use tallyho_plugin::services::LogLevel;
@@ -18,8 +17,8 @@ const AGAIN: &str = "again:";
 /// # Errors
 /// The host's faults.
 pub fn delivery(delivery: &Delivery, context: &mut Context<'_>) -> Result<(), Fault> {
-    if let Some(token) = delivery.key.strip_prefix(present::KEY) {
-        return present::delivery(token, &delivery.fate, context);
+    if let Some(name) = delivery.key.strip_prefix(present::KEY) {
+        return present::delivery(name, &delivery.fate, context);
     }
     let Some(errand) = Errand::parse(&delivery.key) else { return Ok(()) };
     let Some(half) = store::half(context, &errand.holder, &errand.uuid)? else { return Ok(()) };
@@ -37,15 +36,15 @@ pub fn delivery(delivery: &Delivery, context: &mut Context<'_>) -> Result<(), Fa
 /// # Errors
 /// The host's faults.
 pub fn timer(timer: &Timer, context: &mut Context<'_>) -> Result<(), Fault> {
-    if let Some(token) = timer.key.strip_prefix(present::KEY) {
-        return present::forget(token, context);
+    if let Some(name) = timer.key.strip_prefix(present::KEY) {
+        return present::forget(name, context);
     }
     if let Some(last) = timer.key.strip_prefix(AGAIN) {
         return raise_after(context, last);
     }
     let Some(errand) = Errand::parse(&timer.key) else { return Ok(()) };
     let half = store::half(context, &errand.holder, &errand.uuid)?;
-    match half.filter(|half| half.state() == State::Unconfirmed) {
+    match half.filter(Half::is_unconfirmed) {
         Some(half) if half.copies >= limits::REPEAT_TRIES => {
             let why = format!("the partner has not confirmed {} copies of the acceptance", half.copies);
             rules::step(context, &errand.holder, Some(half), Happening::TransportFailed, Input::Why(&why)).map(drop)
@@ -101,7 +100,7 @@ fn handed_over(errand: &Errand, half: Half, context: &mut Context<'_>) -> Result
     // A copy of `open`: the next one follows unless it is confirmed. T21 has set the first timer itself.
     let first = outcome.rule.is_some_and(|rule| rule.id == "T21");
     match outcome.half {
-        Some(half) if errand.verb == Verb::Open && !first && half.state() == State::Unconfirmed => {
+        Some(half) if errand.verb == Verb::Open && !first && half.is_unconfirmed() => {
             let counted = Half { copies: half.copies + 1, ..half.clone() };
             store::save(context, Some(&half), Some(&counted))?;
             errands::repeat_later(context, &counted)
@@ -114,7 +113,7 @@ fn handed_over(errand: &Errand, half: Half, context: &mut Context<'_>) -> Result
 fn concerns(errand: &Errand, half: &Half) -> bool {
     let wanted = match half.request {
         Some(request) => Verb::of(request) == errand.verb,
-        None => half.state() == State::Unconfirmed && errand.verb == Verb::Open,
+        None => half.is_unconfirmed() && errand.verb == Verb::Open,
     };
     wanted && errand.revision == half.revision()
 }

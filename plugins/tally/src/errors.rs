@@ -50,6 +50,15 @@ pub enum Refusal {
     /// T19 without both signatures.
     #[error("tally {0} does not carry both signatures")]
     Signatures(String),
+    /// `C.open` already.
+    #[error("tally {0} is closing already; it is in state C.open")]
+    Closing(String),
+    /// No setting before index 0 is acknowledged (O-21).
+    #[error("tally {0} is in state open, but the partner has not confirmed it yet")]
+    Unconfirmed(String),
+    /// Closing is a setting, and settings are a chit handler's.
+    #[error("tally {0} cannot be closed: closing is a setting, and no handler for settings is loaded")]
+    NoSettings(String),
     /// More than a message holds.
     #[error("tally {uuid} has {bytes} bytes, and at most {most} fit a message")]
     TooLarge {
@@ -86,6 +95,17 @@ impl From<Refusal> for Fault {
             NoAgreement(uuid) => (FaultKind::Refused, "no-agree", format!("`tally edit {uuid} --agree TEXT-or-JSON`")),
             // The reference's code for it.
             Signatures(uuid) => (FaultKind::Refused, "ISR", format!("sign what `tally text {uuid}` prints")),
+            Closing(uuid) => {
+                let fix = format!("settle what `tally show {uuid}` has as its balance: at zero the tally closes");
+                (FaultKind::Refused, "state", fix)
+            }
+            Unconfirmed(uuid) => {
+                let fix = format!("wait for it, or try again: `tally resend {uuid} --wait confirmed`");
+                (FaultKind::Refused, "state", fix)
+            }
+            NoSettings(_) => {
+                (FaultKind::Refused, "no-settings", "load a plugin for chits, which carries settings".to_owned())
+            }
             TooLarge { uuid, .. } => {
                 let fix = format!("shorten memo, terms or agreement with `tally edit {uuid}`, or the certificates");
                 (FaultKind::Refused, "too-large", fix)
@@ -111,6 +131,19 @@ pub fn refused(half: &Half, on: Happening) -> Refusal {
         Some(rule) if rule.guards.contains(&Guard::PartnerAndAgree) => Refusal::NoAgreement(uuid),
         Some(_) => Refusal::Signatures(uuid),
         None => Refusal::State { uuid, holder: half.holder.clone(), state, act: act(on), possible: possible(on) },
+    }
+}
+
+/// Why a tally cannot be closed now.
+pub fn not_closable(half: &Half) -> Refusal {
+    let (state, uuid) = (half.state(), half.uuid.clone());
+    match state {
+        State::COpen => Refusal::Closing(uuid),
+        State::OpenOpen if half.closing => Refusal::Closing(uuid),
+        State::Unconfirmed => Refusal::Unconfirmed(uuid),
+        _ => {
+            Refusal::State { uuid, holder: half.holder.clone(), state, act: "closing it", possible: "open".to_owned() }
+        }
     }
 }
 

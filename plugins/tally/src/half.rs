@@ -21,10 +21,9 @@ pub struct Half {
     pub request: Option<Request>,
     /// See `C.open`.
     pub closing: bool,
-    /// Highest chain index known to be equal on the other side.
+    /// Whether link 0 of the chain, the tally itself, is known to be equal on the other side: 0 or none. What
+    /// a chit handler knows of higher links is its own ([`crate::chits::Balance`]).
     pub conf: Option<u64>,
-    /// Highest chain index here.
-    pub end: u64,
     /// The record without `sign`, member by member as it was received or drafted. The partner's `cert` is
     /// missing while the partner is not known.
     pub core: Value,
@@ -34,7 +33,7 @@ pub struct Half {
     pub partner_sign: Option<String>,
     /// base64v SHA-256 of the core, once open: link 0 of the chain.
     pub hash: Option<String>,
-    /// Both sides' settings once open: `{stock, foil}`.
+    /// Both sides' settings as they were when it opened: `{stock, foil}`.
     pub settings: Value,
     /// Tokens that lead here, or have led here.
     pub tokens: Vec<Token>,
@@ -75,7 +74,6 @@ impl Half {
             request: None,
             closing: false,
             conf: None,
-            end: 0,
             core,
             own_sign: None,
             partner_sign: None,
@@ -110,6 +108,12 @@ impl Half {
             (Status::Close, _) => State::Close,
             (Status::Void, _) => State::Void,
         }
+    }
+
+    /// Whether `open` is to be repeated until the partner confirms it: open here, closing or not, index 0 not
+    /// yet acknowledged, and no request under way that does the same.
+    pub fn is_unconfirmed(&self) -> bool {
+        self.status == Status::Open && self.request.is_none() && self.conf.is_none()
     }
 
     /// Words that `--wait` may wait for and that are true now.

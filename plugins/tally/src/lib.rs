@@ -1,4 +1,5 @@
-//! The tally handler: tickets, and tallies from draft to open (PROTOCOL 2 and 4).
+//! The tally handler: tickets, and tallies from draft to close (PROTOCOL 2 and 4). What is paid on them
+//! is a chit handler's: this one reads its balances ([`chits`]) and hears of its chain ([`closing`]).
 //!
 //! [`table`] is the law: PROTOCOL 4.5 row by row. [`rules`] applies it to one [`half::Half`] at a time;
 //! everything else turns events into happenings ([`messages`], [`acts`], [`deliveries`]) or halves into
@@ -7,6 +8,8 @@
 
 pub mod acts;
 pub mod chain;
+pub mod chits;
+pub mod closing;
 pub mod deliveries;
 pub mod drafts;
 pub mod errands;
@@ -58,6 +61,7 @@ impl Handler for Tally {
             "ticket.use" => present::present(command, context),
             "ticket.status" => present::status(command, context),
             "list" => view::list(command, context),
+            "shared" => view::shared(command, context),
             "show" => view::show(command, context),
             "text" => view::text(command, context),
             "state" => view::state(command, context),
@@ -70,8 +74,9 @@ impl Handler for Tally {
             "refuse" => acts::plain(Happening::UserRefuse, command, context),
             "withdraw" => acts::plain(Happening::UserWithdraw, command, context),
             "resend" => acts::plain(Happening::UserResend, command, context),
-            "close" => acts::close(command, context),
-            "confirm" => acts::confirm(command, context),
+            "close" => closing::close(command, context),
+            "confirm" => chain::confirm(command, context),
+            "chain" => closing::told(command, context),
             "settings" => acts::settings(command, context),
             other => Err(Fault::usage(format!("tally has no command {other}"))),
         }

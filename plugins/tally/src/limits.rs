@@ -29,6 +29,13 @@ pub const CLONES: u32 = 10_000;
 /// Offers of one party that wait for our user at most. A partner needs one or two; more is a flood.
 pub const OFFERS_OF_PARTNER: usize = 64;
 
+/// Certificates remembered as disclosed with one ticket: one each time it is presented anew. More than a few
+/// attempts of one user with one ticket mean that it does not work.
+pub const DISCLOSED: usize = 8;
+
+/// Tickets of one party remembered as presented by one user, to tell which of them an offer answers.
+pub const TICKETS_OF_PARTY: usize = 64;
+
 /// Tickets one draft leads to at most. One is usual; a few replace lost ones.
 pub const TICKETS_OF_DRAFT: usize = 32;
 

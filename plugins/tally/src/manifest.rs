@@ -1,20 +1,21 @@
 //! What the handler says about itself: targets, tables, commands.
 
-use crate::{chain, store};
+use crate::{chits, store};
 use tallyho_plugin::manifest::Wait;
 use tallyho_plugin::{Argument, ArgumentKind, CommandSpec, Manifest, Target};
 
 /// The manifest.
 pub fn manifest() -> Manifest {
     let manifest = Manifest::new("tally", env!("CARGO_PKG_VERSION"))
-        .about("Tickets, and tallies from draft to open (PROTOCOL 2 and 4)")
+        .about("Tickets, and tallies from draft to close (PROTOCOL 2 and 4)")
         .target(
             Target::new("tally", &["ticket", "offer", "draft", "void", "open"])
                 .relation_in_object("uuid")
-                .unrelated(&["ticket", "offer", "open"]),
+                .unrelated(&["ticket", "offer", "open"])
+                .prepared(&["offer", "open"]),
         )
-        .target(chain::target())
-        .tables(store::TABLES);
+        .tables(store::TABLES)
+        .reads(chits::READS);
     commands().into_iter().fold(manifest, Manifest::command)
 }
 
@@ -28,8 +29,22 @@ fn commands() -> Vec<CommandSpec> {
             "the half, as HOLDER/UUID",
         )),
         on_tally("get", "Everything about one half, for other plugins", &[]).invocable(),
+        CommandSpec::new("shared", "A user's tallies with one partner, for other plugins")
+            .argument(user("the user").required())
+            .argument(Argument::option("partner", ArgumentKind::Json, "the partner's address").required())
+            .invocable(),
         on_tally("confirm", "Index 0 of the chain is acknowledged, for a chit handler", &[])
             .argument(Argument::option("hash", ArgumentKind::Text, "the hash acknowledged").required())
+            .invocable(),
+        on_tally("chain", "What the chain of chits means for a tally, for a chit handler", &[])
+            .argument(
+                Argument::option(
+                    "event",
+                    ArgumentKind::Choice(words(&["closing", "settled", "reopened"])),
+                    "what it is",
+                )
+                .required(),
+            )
             .invocable(),
     ]);
     all
@@ -59,12 +74,14 @@ fn tickets() -> Vec<CommandSpec> {
             .argument(user("the user who uses it").required())
             .wait(Wait {
                 command: "ticket.status".to_owned(),
-                argument: "token".to_owned(),
+                argument: "presented".to_owned(),
                 member: "state".to_owned(),
                 always: words(&["accepted", "refused", "unreachable"]),
                 failed: words(&["refused", "unreachable"]),
             }),
-        CommandSpec::new("ticket.status", "What became of a ticket presented").argument(token()),
+        CommandSpec::new("ticket.status", "What became of a ticket presented")
+            .argument(token())
+            .argument(user("which user's, where several have presented it")),
         CommandSpec::new("ticket.list", "Tickets issued and tickets presented")
             .words(&["ticket", "list"])
             .argument(user("only this user's")),
@@ -99,7 +116,13 @@ fn tallies() -> Vec<CommandSpec> {
         act("revise", "Take the partner's offer back for redrafting, then edit and offer"),
         act("refuse", "Refuse the partner's offer"),
         act("withdraw", "Withdraw your offer"),
-        act("close", "Close a tally once its balance is zero"),
+        act("close", "Close a tally: at once where nothing is owed, else when the balance has come to zero").argument(
+            Argument::option(
+                "signature",
+                ArgumentKind::Text,
+                "the user's signature over the setting that closes it, where the key is kept elsewhere",
+            ),
+        ),
         act("resend", "Send again what the partner may not have got"),
         on_tally("delete", "Delete a draft and its tickets", &["tally", "delete"]),
         CommandSpec::new("settings", "Show or change what holds for all tallies of this site")

@@ -4,7 +4,7 @@ use crate::half::Half;
 use crate::rules::{self, Input, Outcome};
 use crate::state::State;
 use crate::table::Happening;
-use crate::{chain, present, store};
+use crate::{present, store};
 use serde_json::Value;
 use tallyho_plugin::event::Presented;
 use tallyho_plugin::record::cert::Certificate;
@@ -16,7 +16,7 @@ use tallyho_plugin::{Context, Event, Fault, Message};
 /// The signature checks that a message will ask for.
 pub fn prepare(event: &Event) -> Vec<Check> {
     match event {
-        Event::Message(message) if matches!(message.action.as_str(), "offer" | "open") && message.target == "tally" => {
+        Event::Message(message) if matches!(message.action.as_str(), "offer" | "open") => {
             let object = message.object::<Value>().ok();
             object
                 .and_then(|object| TallyRecord::parse(object).ok())
@@ -32,16 +32,15 @@ pub fn prepare(event: &Event) -> Vec<Check> {
 /// # Errors
 /// The host's faults; a refusal of a ticket that leads nowhere (PROTOCOL 2.5).
 pub fn message(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
-    match (message.target.as_str(), message.action.as_str()) {
-        ("chit", _) => chain::message(message, context),
-        (_, "ticket") => match &message.ticket {
+    match message.action.as_str() {
+        "ticket" => match &message.ticket {
             Some(ticket) => ticket_presented(ticket, context),
             None => Err(Fault::refused("tally/ticket without a ticket")),
         },
-        (_, "offer") => about_tally(message, Happening::PeerOffer, context),
-        (_, "draft") => about_tally(message, Happening::PeerDraft, context),
-        (_, "void") => about_tally(message, Happening::PeerVoid, context),
-        (_, "open") => about_tally(message, Happening::PeerOpen, context),
+        "offer" => about_tally(message, Happening::PeerOffer, context),
+        "draft" => about_tally(message, Happening::PeerDraft, context),
+        "void" => about_tally(message, Happening::PeerVoid, context),
+        "open" => about_tally(message, Happening::PeerOpen, context),
         _ => Ok(()),
     }
 }
@@ -72,10 +71,10 @@ fn about_tally(message: &Message, on: Happening, context: &mut Context<'_>) -> R
         context.log(LogLevel::Warn, &text);
         context.metric("ignored", 1);
     }
-    if outcome.rule.is_some() && from_nothing {
-        present::answered(context, holder, &message.from)?;
+    match outcome.half {
+        Some(half) if outcome.rule.is_some() && from_nothing => present::answered(context, &half),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// PROTOCOL 2.4 steps 2, 4 and 5; the host has done the others and marks the token used if this succeeds.

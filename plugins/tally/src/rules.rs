@@ -1,5 +1,6 @@
 //! The table at work: finds the row that applies to one half, does its effects, enters its state.
 
+use crate::chits::Balance;
 use crate::errands::{self, Errand, Verb};
 use crate::half::Half;
 use crate::state::{State, Status};
@@ -127,7 +128,12 @@ impl Turn<'_, '_> {
             }
             (Guard::HashAsOurs, Input::Hash(hash)) => half.is_some_and(|half| half.hash.as_deref() == Some(hash)),
             (Guard::NotConfirmed, _) => half.is_some_and(|half| half.conf.is_none()),
-            (Guard::NoChits, _) => half.is_some_and(|half| half.end == 0),
+            (Guard::NoChits, _) => match half {
+                Some(half) => Balance::of(self.context, half)?.is_untouched(),
+                None => false,
+            },
+            (Guard::Closing, _) => half.is_some_and(|half| half.closing),
+            (Guard::NotClosing, _) => half.is_some_and(|half| !half.closing),
             (Guard::BothVerify, Input::Record(received, _)) => {
                 let both = received.is_signed_by_both();
                 let verdict = guard::verified(self.context, received);
@@ -263,7 +269,7 @@ impl Turn<'_, '_> {
     }
 
     fn settle_timers_and_tokens(&mut self, half: &Half) -> Result<(), Fault> {
-        let waited = self.before.as_ref().is_some_and(|before| before.state() == State::Unconfirmed);
+        let waited = self.before.as_ref().is_some_and(Half::is_unconfirmed);
         let waits = half.status == Status::Open && half.conf.is_none();
         if waited && !waits {
             self.context.cancel_timer(&Errand::of(half, Verb::Open).key())?;

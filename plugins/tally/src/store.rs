@@ -20,7 +20,7 @@ pub const UNDERWAY: &str = "underway";
 pub const TOKENS: &str = "tokens";
 /// token, 0, presenting agent, 0, presenting cuid → uuid of the clone made.
 pub const CLONES: &str = "clones";
-/// token → [`Presentation`].
+/// token, 0, user → [`Presentation`].
 pub const PRESENTED: &str = "presented";
 /// holder, 0, agent, 0, cuid → [`Invitation`].
 pub const INVITED: &str = "invited";
@@ -54,6 +54,8 @@ pub struct Presentation {
     pub why: Option<String>,
     /// Until when the issuer may make an offer.
     pub until: Timestamp,
+    /// `date` of each certificate disclosed with it, the latest last.
+    pub disclosed: Vec<String>,
 }
 
 /// The right of a party to make one of our users a first offer (O-27).
@@ -61,8 +63,8 @@ pub struct Presentation {
 pub struct Invitation {
     /// The `public` of the certificate disclosed with the ticket.
     pub public: Value,
-    /// The token presented.
-    pub token: String,
+    /// The tokens presented to that party, the latest last.
+    pub tokens: Vec<String>,
     /// Ends then.
     pub until: Timestamp,
 }
@@ -145,15 +147,18 @@ pub fn underway(context: &mut Context<'_>, last: &str, limit: u32) -> Result<Vec
 
 /// The right of this party to make `holder` a first offer, if it has one now.
 pub fn invitation(context: &mut Context<'_>, holder: &str, from: &Chad) -> Result<Option<Invitation>, Fault> {
-    let cuid = from.cuid.as_deref().unwrap_or_default();
+    Ok(invitations(context, holder, from)?.into_iter().next())
+}
+
+/// The same: what gives it the right by its own name, and what gives it to any user of its agent.
+pub fn invitations(context: &mut Context<'_>, holder: &str, from: &Chad) -> Result<Vec<Invitation>, Fault> {
+    let mut valid = Vec::new();
     // A ticket may name its agent alone; then any user of that agent may answer.
-    for cuid in [cuid, ""] {
+    for cuid in [from.cuid.as_deref().unwrap_or_default(), ""] {
         let found: Option<Invitation> = context.get(INVITED, key(&[holder, &from.agent.0, cuid]))?;
-        if let Some(found) = found.filter(|found| context.now() < found.until) {
-            return Ok(Some(found));
-        }
+        valid.extend(found.filter(|found| context.now() < found.until));
     }
-    Ok(None)
+    Ok(valid)
 }
 
 /// The site's settings.

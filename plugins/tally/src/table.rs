@@ -50,6 +50,8 @@ pub enum Happening {
     CloseLinked,
     /// I: balance zero, nothing pending, nothing unlinked.
     Settled,
+    /// I: after that, a valid chit of the partner's got linked.
+    Reopened,
 }
 
 /// What must hold for a rule to apply.
@@ -88,6 +90,10 @@ pub enum Guard {
     NotConfirmed,
     /// There are no chits.
     NoChits,
+    /// A setting has begun the closing.
+    Closing,
+    /// None has.
+    NotClosing,
     /// Both signatures stand over what was received.
     BothVerify,
     /// Same core hash as ours.
@@ -190,7 +196,7 @@ pub static RULES: &[Rule] = &[
     rule!("T7",  [Draft, PDraft], UserOffer,   [PartnerAndAgree], [StoreOwnSignature, Raise], DraftOffer),
     rule!("T8",  [DraftOffer],    SignatureBad, [], [ClearOwnSignature, Notify("offer")], PDraft),
     rule!("T9",  [DraftOffer],    HandedOver,  [], [], HOffer),
-    rule!("T10", [DraftOffer, OfferVoid, OfferDraft, OfferOpen, OpenOpen, Unconfirmed], TransportFailed, [],
+    rule!("T10", [DraftOffer, OfferVoid, OfferDraft, OfferOpen, OpenOpen, Unconfirmed, COpen], TransportFailed, [],
                                                [Stall, Notify("stalled")]),
     rule!("T11", [Nothing],       PeerOffer,   [Invited, Acceptable], [StoreOffer, Notify("offer")], POffer),
     rule!("T11", [Void],          PeerOffer,   [NewProposal, Acceptable], [StoreOffer, Notify("offer")], POffer),
@@ -219,8 +225,11 @@ pub static RULES: &[Rule] = &[
     rule!("T32", [OpenOpen],      HandedOver,  [], [], Open),
     rule!("T33", [Nothing],       PeerOpen,    [RecoveryAllowed, Acceptable],
                                                [StoreLost, Freeze, Confirm, SendAck, Notify("recovered")], Open),
-    rule!("T34", [Unconfirmed, Open], CloseLinked, [], [MarkClosing, Notify("closing")], COpen),
-    rule!("T35", [COpen],         Settled,     [], [Notify("close")], State::Close),
+    rule!("T34", [Unconfirmed, Open], CloseLinked, [NotClosing], [MarkClosing, Notify("closing")], COpen),
+    // The request stays; once it is carried out the state is C.open (4.2).
+    rule!("T34", [OpenOpen],      CloseLinked, [NotClosing], [MarkClosing, Notify("closing")]),
+    rule!("T35", [COpen, OpenOpen], Settled,   [Closing], [Notify("close")], State::Close),
+    rule!("T36", [State::Close],  Reopened,    [], [Notify("reopened")], COpen),
     // A consumed ticket presented again by the same party (PROTOCOL 2.4).
     rule!("2.4", [HOffer],        PeerTicket,  [Repeat], [OfferAgain]),
     // The user's next act repeats what was lost or has stalled (PROTOCOL 4.6, 11.2, 11.3).
@@ -237,7 +246,7 @@ pub static RULES: &[Rule] = &[
 
 impl Happening {
     /// All of them.
-    pub const ALL: [Happening; 20] = [
+    pub const ALL: [Happening; 21] = [
         Happening::UserDraft,
         Happening::UserEdit,
         Happening::UserDelete,
@@ -258,6 +267,7 @@ impl Happening {
         Happening::TransportFailed,
         Happening::CloseLinked,
         Happening::Settled,
+        Happening::Reopened,
     ];
 }
 

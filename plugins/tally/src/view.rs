@@ -1,12 +1,13 @@
 //! What people and other plugins are shown of a half.
 
+use crate::chits::{self, Balance};
 use crate::half::Half;
 use crate::resolve;
 use crate::rules::without_nulls;
 use crate::store;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tallyho_plugin::record::{canonical, hash_text};
+use tallyho_plugin::record::{Chad, canonical, hash_text};
 use tallyho_plugin::{Command, Context, Fault};
 
 #[derive(Deserialize)]
@@ -24,6 +25,12 @@ struct Whose {
     user: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct Pair {
+    user: String,
+    partner: Chad,
+}
+
 /// `list {user?}`.
 ///
 /// # Errors
@@ -31,12 +38,32 @@ struct Whose {
 pub fn list(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
     let Whose { user } = command.arguments()?;
     let Some(user) = user else {
-        return Ok(store::halves(context, "", None)?.iter().map(summary).collect());
+        let halves = store::halves(context, "", None)?;
+        return halves.iter().map(|half| summary(context, half)).collect();
     };
     context.user(&user)?;
     let mut listed = Vec::new();
     for uuid in store::shared(context, &user, None)? {
-        listed.extend(store::half(context, &user, &uuid)?.as_ref().map(summary));
+        if let Some(half) = store::half(context, &user, &uuid)? {
+            listed.push(summary(context, &half)?);
+        }
+    }
+    Ok(Value::Array(listed))
+}
+
+/// `shared {user, partner}`, for other plugins: what [`list`] says of a user's tallies with one partner, an
+/// address of which `cuid` and `agent` count.
+///
+/// # Errors
+/// `NotFound` where there is no such user; the host's faults.
+pub fn shared(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
+    let Pair { user, partner } = command.arguments()?;
+    context.user(&user)?;
+    let mut listed = Vec::new();
+    for uuid in store::shared(context, &user, Some(&partner))? {
+        if let Some(half) = store::half(context, &user, &uuid)? {
+            listed.push(summary(context, &half)?);
+        }
     }
     Ok(Value::Array(listed))
 }
@@ -47,9 +74,9 @@ pub fn list(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault
 /// `NotFound`, or `Usage` where several fit.
 pub fn show(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
     let half = which(command, context)?;
-    let mut shown = summary(&half);
+    let mut shown = summary(context, &half)?;
     shown["record"] = half.record();
-    shown["settings"] = if half.settings.is_null() { half.terms() } else { half.settings.clone() };
+    shown["settings"] = chits::settings(context, &half)?;
     shown["hash"] = half.hash.clone().into();
     shown["since"] = half.since.text().into();
     Ok(without_nulls(shown))
@@ -106,16 +133,18 @@ fn which(command: &Command, context: &mut Context<'_>) -> Result<Half, Fault> {
     resolve::half(context, &uuid, user.as_deref())
 }
 
-/// One line of a list. Balances are the chit handler's to fill; without chits they are zero.
-fn summary(half: &Half) -> Value {
+/// One line of a list, balance and chain as the chit handler has them.
+fn summary(context: &mut Context<'_>, half: &Half) -> Result<Value, Fault> {
     let mut summary = json!({
         "uuid": half.uuid, "half": half.name(), "holder": half.holder, "side": half.side,
-        "state": half.state().code(), "wait": half.words(), "net": 0, "net_p": 0, "end": half.end,
-        "partner": half.partner().map(|partner| partner.to_string()), "conf": half.conf,
-        "chain": { "conf": half.conf, "end": half.end }, "memo": half.core["memo"],
+        "state": half.state().code(), "wait": half.words(),
+        "partner": half.partner().map(|partner| partner.to_string()), "memo": half.core["memo"],
     });
+    if let (Value::Object(members), Value::Object(balance)) = (&mut summary, Balance::of(context, half)?.shown()) {
+        members.extend(balance);
+    }
     if let Some(why) = &half.stalled {
         summary["stalled"] = why.clone().into();
     }
-    summary
+    Ok(summary)
 }

@@ -6,6 +6,7 @@ mod kit;
 
 use kit::*;
 use serde_json::json;
+use tallyho_plugin::record::{AgentId, Chad};
 
 fn both(net: &mut tallyho_plugin::testkit::Net, uuid: &str, alice: &str, bob: &str) {
     assert_eq!(states(net, uuid), (alice.to_owned(), bob.to_owned()));
@@ -158,9 +159,8 @@ fn both_users_on_one_site_come_to_an_open_tally_too() {
 
 #[test]
 fn users_with_p521_keys_and_keys_kept_elsewhere_sign_the_same_text() {
-    use tallyho_plugin::testkit::{Net, Site};
-    let mut a = Site::new(10).with::<tallyho_tally::Tally>();
-    let mut b = Site::new(11).with::<tallyho_tally::Tally>();
+    use tallyho_plugin::testkit::Net;
+    let (mut a, mut b) = (site(10), site(11));
     a.add_user_p521("alice");
     let key = b.add_user_elsewhere("bob");
     let mut net = Net::new(9, vec![a, b]);
@@ -174,4 +174,24 @@ fn users_with_p521_keys_and_keys_kept_elsewhere_sign_the_same_text() {
     net.b().command("accept", json!({ "uuid": uuid, "signature": key.sign(&text) })).unwrap();
     net.settle();
     assert!(agreed(&mut net, &uuid));
+}
+
+#[test]
+fn tallies_are_found_by_user_and_partner() {
+    let mut net = house(9);
+    let uuid = opened(&mut net);
+    let (alice, bob) = (net.a().chad("alice"), net.a().chad("bob"));
+    let mut shared =
+        |user: &str, partner: &Chad| net.a().command("shared", json!({ "user": user, "partner": partner }));
+    for (user, partner) in [("alice", &bob), ("bob", &alice)] {
+        let found = shared(user, partner).unwrap();
+        assert_eq!(
+            (&found[0]["uuid"], &found[0]["holder"], found.as_array().unwrap().len()),
+            (&json!(uuid), &json!(user), 1)
+        );
+    }
+    assert_eq!(shared("alice", &alice).unwrap(), json!([]));
+    let elsewhere = Chad { agent: AgentId::from_bytes(&[7; 32]), ..bob };
+    assert_eq!(shared("alice", &elsewhere).unwrap(), json!([]), "another agent's bob");
+    assert!(shared("nobody", &alice).is_err());
 }

@@ -88,12 +88,12 @@ fn what_is_no_ticket_is_named() {
 
 #[test]
 fn a_decal_serves_three_subjects_and_stays_a_template() {
-    let mut a = Site::new(40).with::<Tally>().user("alice");
+    let mut a = site(40).user("alice");
     let decal = issue(&mut a, json!({ "reuse": true, "memo": "club", "side": "foil", "terms": { "call": 30 } }));
     assert!(decal["expires"].is_null());
     let others = ["bob", "carla", "dora"];
     let mut sites = vec![a];
-    sites.extend((0..3).map(|place| Site::new(41 + place as u64).with::<Tally>().user(others[place])));
+    sites.extend((0..3).map(|place| site(41 + place as u64).user(others[place])));
     let mut net = Net::new(4, sites);
     for (place, user) in others.iter().enumerate() {
         present(&mut net.sites[place + 1], user, &decal["uri"]);
@@ -154,6 +154,89 @@ fn a_lost_answer_is_mended_by_presenting_again_and_brings_the_offer_again() {
     net.a().deliver(&envelope).unwrap();
     net.settle();
     assert_eq!(states(&mut net, &uuid), ("H.offer".into(), "P.offer".into()));
+    assert_eq!(status(net.b(), &ticket["token"])["state"], "accepted");
+}
+
+#[test]
+fn several_users_of_one_site_present_the_same_decal_each_for_itself() {
+    let mut net = pair(13);
+    net.b().add_user("carla");
+    let decal = issue(net.a(), json!({ "reuse": true }));
+    for user in ["bob", "carla"] {
+        assert_eq!(present(net.b(), user, &decal["link"])["state"], "pending");
+    }
+    let names: Vec<String> = net.b().sent().iter().map(|sent| sent.message.key.clone()).collect();
+    assert_ne!(names[0], names[1]);
+    net.settle();
+    assert_eq!(net.a().command("list", json!({})).unwrap().as_array().unwrap().len(), 3);
+    let which = net.b().command("ticket.status", json!({ "token": decal["token"] })).unwrap_err();
+    assert_eq!((which.code.as_str(), which.fix.unwrap().contains("--user")), ("whose", true), "{}", which.text);
+    assert!(which.text.contains("bob") && which.text.contains("carla"));
+    for user in ["bob", "carla"] {
+        let by_user = json!({ "token": decal["token"], "user": user });
+        let told = net.b().command("ticket.status", by_user).unwrap();
+        assert_eq!((&told["user"], &told["state"]), (&json!(user), &json!("accepted")));
+        let again = json!({ "presented": told["presented"] });
+        assert_eq!(net.b().command("ticket.status", again).unwrap(), told);
+        let relations = net.b().relations();
+        assert!(relations.iter().any(|relation| relation.user == user), "{relations:?}");
+        let tallies = net.b().command("ticket.list", json!({ "user": user })).unwrap();
+        assert_eq!(tallies.as_array().unwrap().len(), 1);
+    }
+    let nobody = net.b().command("ticket.status", json!({ "token": decal["token"], "user": "dora" })).unwrap_err();
+    assert!(nobody.text.contains("dora has not presented"), "{nobody}");
+    // Each has its own end.
+    net.b().advance(30 * 24 * 3_600_000);
+    assert_eq!(net.b().fire_timers(), 2);
+    assert!(net.b().relations().is_empty() && net.b().rows("tally.presented").is_empty());
+    assert!(net.b().rows("tally.invited").is_empty());
+}
+
+/// Bob presents two tickets of alice's, `apart` milliseconds one after the other; the first is consumed and
+/// its answer lost, the second never gets there. Alice's offer arrives, and bob is told of both tickets.
+fn one_of_two_answered(apart: i64) -> (String, String) {
+    let mut net = pair(14);
+    let (first, second) = (issue(net.a(), json!({})), issue(net.a(), json!({})));
+    present(net.b(), "bob", &first["link"]);
+    let sent = net.b().take_sent().remove(0);
+    let envelope = sent.envelope(&net.b().address());
+    net.a().deliver(&envelope).unwrap();
+    net.b().advance(apart);
+    present(net.b(), "bob", &second["link"]);
+    net.b().take_sent();
+    alice(&mut net, "offer", first["tally"].as_str().unwrap());
+    net.settle();
+    assert_eq!(states(&mut net, first["tally"].as_str().unwrap()).1, "P.offer");
+    let told = |net: &mut Net, ticket: &Value| status(net.b(), &ticket["token"])["state"].as_str().unwrap().to_owned();
+    (told(&mut net, &first), told(&mut net, &second))
+}
+
+#[test]
+fn an_offer_proves_that_ticket_accepted_with_which_its_certificate_was_disclosed_and_no_other() {
+    assert_eq!(one_of_two_answered(1), ("accepted".to_owned(), "pending".to_owned()));
+    // Two certificates of the same instant cannot be told apart: nothing is claimed.
+    assert_eq!(one_of_two_answered(0), ("pending".to_owned(), "pending".to_owned()));
+}
+
+#[test]
+fn a_ticket_presented_again_is_known_by_every_certificate_disclosed_with_it() {
+    let mut net = pair(15);
+    let ticket = issue(net.a(), json!({}));
+    let lost = |net: &mut Net| {
+        present(net.b(), "bob", &ticket["link"]);
+        let sent = net.b().take_sent().remove(0);
+        let envelope = sent.envelope(&net.b().address());
+        net.b().advance(10_000);
+        net.b().report(&sent, Fate::Refused).unwrap();
+        envelope
+    };
+    // The first copy is consumed, its answer lost; what is presented later changes nothing there.
+    let first = lost(&mut net);
+    net.a().deliver(&first).unwrap();
+    lost(&mut net);
+    assert_eq!(status(net.b(), &ticket["token"])["state"], "refused");
+    alice(&mut net, "offer", ticket["tally"].as_str().unwrap());
+    net.settle();
     assert_eq!(status(net.b(), &ticket["token"])["state"], "accepted");
 }
 

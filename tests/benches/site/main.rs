@@ -13,6 +13,7 @@
 #![allow(missing_docs)]
 
 mod call;
+mod chits;
 mod client;
 mod events;
 mod figures;
@@ -28,13 +29,16 @@ use std::process::ExitCode;
 
 type Measure = fn(Effort);
 
-const BENCHES: [(&str, Measure); 6] = [
+const BENCHES: [(&str, Measure); 9] = [
     ("messages", messages::measure),
     ("handshakes", handshakes::measure),
     ("events", events::measure),
     ("memory", memory::measure),
     ("call", call::measure),
     ("tallies", tallies::measure),
+    ("chits", chits::measure),
+    ("single", chits::single),
+    ("growth", chits::growth),
 ];
 
 fn main() -> ExitCode {

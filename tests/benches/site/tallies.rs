@@ -16,7 +16,7 @@ const TOGETHER: usize = 32;
 
 pub fn measure(effort: Effort) {
     let (tallies, rounds) = effort.choose((2, 1), (100, 5));
-    let (mut stock, mut foil) = (Party::new("alice"), Party::new("bob"));
+    let (mut stock, mut foil) = (Party::new("alice", "ed25519"), Party::new("bob", "ed25519"));
     // The first ticket opens the channel.
     open(&mut stock, &mut foil, 1);
     let rate = median((0..rounds).map(|_| open(&mut stock, &mut foil, tallies)).collect());
@@ -24,24 +24,22 @@ pub fn measure(effort: Effort) {
     line(effort, "tallies, ticket to open on both", &format!("{rate:.0} /s"), &against, rate, Wanted::Told);
 }
 
-/// A running site with one user.
-struct Party {
+/// A running site with one user, and notices of it.
+pub struct Party {
     user: &'static str,
     client: Client,
     notices: Receiver<Value>,
-    site: Site,
+    pub site: Site,
 }
 
 impl Party {
-    fn new(user: &'static str) -> Self {
+    /// A new one, its user's key of this kind.
+    pub fn new(user: &'static str, key: &str) -> Self {
         let mut site = Site::new();
         // No log of every message, unlike in the tests.
         site.environment("RUST_LOG", "warn");
-        // Each ticket opens a channel of its own, which stays for a minute.
-        let limits = "[limits]\nconnections_per_address = 1000\n";
-        std::fs::write(site.home().join("tallyho.toml"), limits).expect("the home can be written");
         site.start();
-        site.command(&["user", "add", user, "--key", "ed25519"]);
+        site.command(&["user", "add", user, "--key", key]);
         let client = control(&site);
         Party { user, notices: client.watch(0), client, site }
     }
@@ -74,7 +72,7 @@ fn call(client: &Client, command: &str, argument: &Value) -> Value {
 }
 
 /// Opens so many; how many a second.
-fn open(stock: &mut Party, foil: &mut Party, tallies: usize) -> f64 {
+pub fn open(stock: &mut Party, foil: &mut Party, tallies: usize) -> f64 {
     let begun = Instant::now();
     let (issuer, taker) = (control(&stock.site), control(&foil.site));
     let (begin, done) = sync_channel(TOGETHER);

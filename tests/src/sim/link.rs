@@ -8,6 +8,15 @@ use tallyho::net::channel::{Channel, Out, Role};
 use tallyho::wire::ext::Extensions;
 use tallyho_plugin::record::{AgentId, Timestamp};
 
+/// Something written.
+#[derive(Clone)]
+pub struct Frame {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// The message, where it is no receipt.
+    pub row: Option<Arc<OutboxRow>>,
+}
+
 /// One end of a channel.
 pub struct End {
     /// The site.
@@ -17,7 +26,7 @@ pub struct End {
     /// Taken from the channel, not written yet.
     pub sealed: Option<Out>,
     /// Written, on its way to the other end.
-    pub flight: VecDeque<Vec<u8>>,
+    pub flight: VecDeque<Frame>,
     /// The site's connection is there.
     pub open: bool,
 }

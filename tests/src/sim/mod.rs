@@ -6,17 +6,21 @@
 //! arrived, a channel found lost, a call coming further), so whoever drives it decides on every
 //! order of things and on a crash between any two of them.
 //!
-//! Nothing here knows what the handlers do: see [`tallies`] for people who use one of them.
+//! Nothing here knows what the handlers do: see [`tallies`] and [`chits`] for people who use them.
 
+pub mod chits;
 pub mod dice;
+pub mod disk;
 pub mod link;
 mod network;
 pub mod receive;
 pub mod site;
 pub mod storm;
+mod story;
 pub mod tallies;
 pub mod world;
 
 pub use dice::Dice;
+pub use disk::Disk;
 pub use site::{Plan, SimSite};
 pub use world::{Step, World};

@@ -1,10 +1,11 @@
 //! What happens between sites: orders of their schedules, frames, calls.
 
-use super::link::{Call, Line, Stage};
+use super::link::{Call, Frame, Line, Stage};
 use super::receive;
 use super::site::{Job, Pending};
 use super::world::{World, is_cut};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tallyho::ledger::input::{Input, Outcome};
 use tallyho::net::channel::Out;
 use tallyho::net::courier::{Courier, Order};
@@ -77,28 +78,63 @@ impl World {
         let (site, Some(out)) = (end.site, end.sealed.take()) else { return };
         let own = &self.sites[site].own;
         let agent = end.channel.agent.clone().expect("all channels here have proven who is there");
-        let (bytes, mid) = match &out {
+        let (bytes, said) = match &out {
             Out::Row { mid, row, attempt } => {
-                (receive::encoded(own, row, *mid, *attempt, self.receipts, self.now), Some(*mid))
+                (receive::encoded(own, row, *mid, *attempt, self.receipts, self.now), Some((*mid, Arc::clone(row))))
             }
             Out::Receipt(receipt) => (receive::receipt(own, &agent, receipt), None),
         };
+        let row = said.as_ref().map(|(_, row)| Arc::clone(row));
         // The system takes bytes for a connection that is gone, as long as it does not know.
         if !lost {
-            end.flight.push_back(bytes);
+            end.flight.push_back(Frame { bytes, row });
         }
         let channel = end.channel.id;
-        if let Some(mid) = mid {
+        if let Some((mid, row)) = said {
+            self.say(site, row);
             self.deliver(site, |courier, now| courier.handed(&agent, channel, mid, now));
         }
     }
 
     pub(super) fn arrive(&mut self, name: usize, end: usize) {
         let Some(line) = self.lines.get_mut(&name) else { return };
-        let Some(bytes) = line.ends[1 - end].flight.pop_front() else { return };
+        let Some(Frame { bytes, row }) = line.ends[1 - end].flight.pop_front() else { return };
         let (site, agent) = (line.ends[end].site, line.ends[end].channel.agent.clone());
         let agent = agent.expect("all channels here have proven who is there");
-        receive::arrived(&mut self.sites[site], &agent, &bytes, self.receipts, None, self.now);
+        if self.hear(site, row) {
+            receive::arrived(&mut self.sites[site], &agent, &bytes, self.receipts, None, self.now);
+        }
+    }
+
+    /// A frame on its way is there once more, behind the others.
+    pub(super) fn repeat(&mut self) {
+        if let Some((name, end)) = self.flying(1) {
+            self.tell(format!("a frame to the other end of {end} of line {name} is REPEATED"));
+            let flight = &mut self.lines.get_mut(&name).expect("it was there").ends[end].flight;
+            let frame = flight[self.dice.below(flight.len())].clone();
+            flight.push_back(frame);
+        }
+    }
+
+    /// A frame overtakes all before it: only where no receipts are in force, whose ids need the order.
+    pub(super) fn overtake(&mut self) {
+        if self.receipts {
+            return;
+        }
+        if let Some((name, end)) = self.flying(2) {
+            self.tell(format!("a frame to the other end of {end} of line {name} OVERTAKES"));
+            let flight = &mut self.lines.get_mut(&name).expect("it was there").ends[end].flight;
+            let last = flight.pop_back();
+            last.into_iter().for_each(|frame| flight.push_front(frame));
+        }
+    }
+
+    /// An end with at least so many frames on their way from it.
+    fn flying(&mut self, least: usize) -> Option<(usize, usize)> {
+        let ends = self.lines.iter().flat_map(|(name, line)| [(*name, 0, &line.ends[0]), (*name, 1, &line.ends[1])]);
+        let ends: Vec<(usize, usize)> =
+            ends.filter(|(_, _, end)| end.flight.len() >= least).map(|(name, end, _)| (name, end)).collect();
+        (!ends.is_empty()).then(|| *self.dice.one_of(&ends))
     }
 
     pub(super) fn find(&mut self, name: usize, end: usize) {
@@ -134,7 +170,9 @@ impl World {
                     self.obey(from, orders);
                 } else if reachable {
                     let own = &self.sites[from].own;
-                    let bytes = receive::encoded(own, &call.row, mid, call.attempt, self.receipts, now);
+                    let (row, attempt) = (Arc::clone(&call.row), call.attempt);
+                    let bytes = receive::encoded(own, &row, mid, attempt, self.receipts, now);
+                    self.say(from, row);
                     self.stage(name, Stage::Opening(bytes));
                 } else {
                     self.fail(name, false, true);
@@ -146,17 +184,21 @@ impl World {
                 self.fail(name, closed, false);
             }
             Stage::Opening(bytes) => {
-                let (bytes, ticket) = (bytes.clone(), call.row.message.ticket.is_some());
+                let (bytes, row) = (bytes.clone(), Arc::clone(&call.row));
+                let ticket = row.message.ticket.is_some();
                 let from_agent = self.sites[from].agent().clone();
                 let now = self.now;
                 let admitted =
                     self.sites[to].running.as_ref().map(|running| running.relations.admits(&from_agent, now));
                 if ticket {
                     self.stage(name, Stage::Judged);
+                    self.hear(to, Some(row)); // about a tally, so it is not lost
                     receive::arrived(&mut self.sites[to], &from_agent, &bytes, false, Some(name), now);
                 } else if admitted == Some(true) {
                     self.answer(name);
-                    receive::arrived(&mut self.sites[to], &from_agent, &bytes, self.receipts, None, now);
+                    if self.hear(to, Some(row)) {
+                        receive::arrived(&mut self.sites[to], &from_agent, &bytes, self.receipts, None, now);
+                    }
                 } else {
                     self.fail(name, true, false);
                 }
@@ -195,11 +237,19 @@ impl World {
         let line = self.named;
         let agents = [self.sites[from].agent(), self.sites[to].agent()];
         let new = Line::new(line as u64, [from, to], agents, self.receipts, self.now);
-        let caller = agents[0].clone();
+        let (caller, ticket) = (agents[0].clone(), call.row.message.ticket.is_some());
         self.lines.insert(line, new);
         self.stage(name, Stage::Answering(line));
         let receipts = self.receipts;
-        self.deliver(to, |courier, now| courier.opened(&caller, line as u64, receipts, now));
+        if ticket {
+            return self.deliver(to, |courier, now| courier.opened(&caller, line as u64, receipts, now));
+        }
+        if receipts {
+            let older = self.lines.iter().filter(|(name, _)| **name != line).flat_map(|(_, line)| &line.ends);
+            let with = older.filter(|end| end.site == to && end.channel.agent.as_ref() == Some(&caller));
+            with.for_each(|end| end.channel.take_back());
+        }
+        self.deliver(to, |courier, now| courier.called_us(&caller, line as u64, receipts, now));
     }
 
     pub(super) fn stage(&mut self, name: usize, stage: Stage) {

@@ -3,7 +3,6 @@
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tallyho::ledger::core::{Core, Parts};
 use tallyho::ledger::input::{Input, Outcome, Released};
@@ -16,14 +15,15 @@ use tallyho::plugin::Plugin;
 use tallyho::site::endpoint::Endpoint;
 use tallyho::site::keys::KeyRing;
 use tallyho::site::relations::RelationRegistry;
-use tallyho::store::{Faults, FaultyStore, MemoryDisk, MemoryStore, SqliteStore, Store, StoreError};
+use tallyho::store::{Faults, FaultyStore, Store, StoreError};
 use tallyho_plugin::context::to_cbor;
+use tallyho_plugin::record::keys::KeyKind;
 use tallyho_plugin::record::signing::{AgentKey, UserKey};
 use tallyho_plugin::record::{AgentId, Chad, Timestamp, base64v};
-use tallyho_plugin::services::Range;
 use tallyho_plugin::{Fault, FaultKind};
 
 use super::dice::Dice;
+use super::disk::Disk;
 
 /// Makes a handler linked into the test.
 pub type MakePlugin = fn() -> Arc<dyn Plugin>;
@@ -41,6 +41,9 @@ pub struct Plan {
     pub receipts: bool,
     /// Stores are SQLite files rather than memory.
     pub files: bool,
+    /// Users have elliptic keys (P-521), whose signatures over the same text differ each time, though the
+    /// story does not, rather than Ed25519 keys.
+    pub elliptic: bool,
 }
 
 /// Something for the ledger of a site to do.
@@ -87,11 +90,6 @@ pub struct Pending {
     pub told: Vec<(usize, Outcome)>,
 }
 
-enum Disk {
-    Memory(MemoryDisk),
-    File(PathBuf, #[allow(dead_code)] tempfile::TempDir),
-}
-
 /// One site; see the module.
 pub struct SimSite {
     /// Its address.
@@ -102,9 +100,10 @@ pub struct SimSite {
     pub running: Option<Running>,
     /// Events it has run.
     pub events: u64,
+    /// What outlives its process.
+    pub disk: Disk,
     host: Arc<SiteHost>,
     plugins: Vec<MakePlugin>,
-    disk: Disk,
     seeds: Dice,
 }
 
@@ -116,16 +115,11 @@ impl SimSite {
     pub fn new(plan: &Plan, place: usize, now: Timestamp) -> Self {
         let mut seeds = Dice::new(plan.seed.wrapping_mul(31).wrapping_add(place as u64));
         let keys = KeyRing::new(AgentKey::from_seed(&bytes(&mut seeds)).expect("any seed makes a key"));
-        let users: Vec<(&str, UserKey)> = plan.users[place].iter().map(|user| (*user, user_key(&mut seeds))).collect();
+        let users: Vec<(&str, UserKey)> =
+            plan.users[place].iter().map(|user| (*user, user_key(&mut seeds, plan.elliptic))).collect();
         let endpoint = Endpoint { host: format!("site{place}.example"), port: 7 };
         let own = Chad::agent(keys.agent_id().clone()).at(endpoint.host.as_str(), endpoint.port);
-        let disk = match plan.files {
-            false => Disk::Memory(MemoryDisk::default()),
-            true => {
-                let folder = tempfile::tempdir().expect("a temporary folder can be made");
-                Disk::File(folder.path().join("store"), folder)
-            }
-        };
+        let disk = Disk::new(plan.files);
         let public: Vec<_> = users.iter().map(|(user, key)| (*user, key.public_jwk())).collect();
         for (user, key) in users {
             keys.add(user, key);
@@ -133,7 +127,7 @@ impl SimSite {
         let host = Arc::new(SiteHost { keys: Arc::new(keys), endpoint, relations: Arc::default() });
         let users = plan.users[place].clone();
         let mut site =
-            SimSite { own, users, running: None, events: 0, host, plugins: plan.plugins.clone(), disk, seeds };
+            SimSite { own, users, running: None, events: 0, disk, host, plugins: plan.plugins.clone(), seeds };
         site.start(now, None).expect("a new store works");
         for (user, public) in public {
             site.running.as_mut().expect("it runs").pending = None;
@@ -141,6 +135,34 @@ impl SimSite {
             site.command("host", "user.put", argument.expect("JSON can be CBOR"), now).expect("a new user is added");
         }
         site
+    }
+
+    /// The same site in another world: with its keys and a copy of its disk, and other chances.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn fork(&self, seed: u64, now: Timestamp) -> Self {
+        let mut site = SimSite {
+            own: self.own.clone(),
+            users: self.users.clone(),
+            running: None,
+            events: 0,
+            disk: self.disk.copy(),
+            host: Arc::clone(&self.host),
+            plugins: self.plugins.clone(),
+            seeds: Dice::new(seed),
+        };
+        site.start(now, None).expect("a store that worked works");
+        site
+    }
+
+    /// A user's signature, base64v, by the user's own key.
+    ///
+    /// # Panics
+    /// When there is no such user.
+    pub fn sign(&self, user: &str, text: &str) -> String {
+        base64v::encode(self.host.keys.sign_user(user, text.as_bytes()).expect("the user has a key"))
     }
 
     /// Its agent.
@@ -154,11 +176,7 @@ impl SimSite {
     /// # Errors
     /// The store's; the site stays down.
     pub fn start(&mut self, now: Timestamp, fail: Option<u64>) -> Result<(), StoreError> {
-        let inner: Box<dyn Store> = match &self.disk {
-            Disk::Memory(disk) => Box::new(MemoryStore::open(disk)),
-            Disk::File(path, _) => Box::new(SqliteStore::open(path)?),
-        };
-        let (mut store, faults) = FaultyStore::new(inner);
+        let (mut store, faults) = FaultyStore::new(self.disk.open()?);
         if let Some(nth) = fail {
             let error = StoreError::Engine("as told".to_owned());
             faults.fail(tallyho::store::Operation::Any, nth, error);
@@ -199,13 +217,7 @@ impl SimSite {
     /// # Panics
     /// When the disk cannot be read.
     pub fn look<T: DeserializeOwned>(&self, table: &str) -> Vec<T> {
-        let mut store: Box<dyn Store> = match &self.disk {
-            Disk::Memory(disk) => Box::new(MemoryStore::open(disk)),
-            Disk::File(path, _) => Box::new(SqliteStore::open(path).expect("the file can be read")),
-        };
-        let all = Range { limit: 10_000, ..Range::default() };
-        let rows = store.begin().and_then(|mut transaction| transaction.scan(table, &all)).expect("rows can be read");
-        rows.iter().map(|(_, row)| ciborium::from_reader(row.as_slice()).expect("a row of this kind")).collect()
+        self.disk.rows(table).into_iter().map(|(_, row)| row).collect()
     }
 
     /// Runs a command as the ledger's thread does; its effects are then pending.
@@ -332,9 +344,12 @@ fn bytes(dice: &mut Dice) -> [u8; 32] {
     bytes
 }
 
-/// An Ed25519 key that is the same for the same seed.
-fn user_key(dice: &mut Dice) -> UserKey {
+/// An Ed25519 key that is the same for the same seed, or some elliptic one.
+fn user_key(dice: &mut Dice, elliptic: bool) -> UserKey {
     let seed = bytes(dice);
+    if elliptic {
+        return UserKey::generate(KeyKind::P521).expect("a key can be made");
+    }
     let public = AgentKey::from_seed(&seed).expect("any seed makes a key");
     let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": public.id().0, "d": base64v::encode(seed) });
     UserKey::from_private_jwk(&jwk.to_string()).expect("both parts are of one key")

@@ -14,15 +14,22 @@ pub struct Weather {
     pub crashes: u64,
     /// A store begins to fail.
     pub stores: u64,
+    /// A frame on its way is there once more.
+    pub repeats: u64,
+    /// Without receipts: a frame overtakes another, as between peers that use two channels at a time
+    /// (PROTOCOL A.3).
+    pub overtakings: u64,
     /// Time passes.
     pub time: u64,
 }
 
 impl Weather {
     /// All of it, often.
-    pub const ROUGH: Weather = Weather { lines: 3, wires: 2, crashes: 2, stores: 3, time: 6 };
+    pub const ROUGH: Weather =
+        Weather { lines: 3, wires: 2, crashes: 2, stores: 3, repeats: 3, overtakings: 3, time: 6 };
     /// Everything works, though in any order.
-    pub const CALM: Weather = Weather { lines: 0, wires: 0, crashes: 0, stores: 0, time: 6 };
+    pub const CALM: Weather =
+        Weather { lines: 0, wires: 0, crashes: 0, stores: 0, repeats: 0, overtakings: 0, time: 6 };
 }
 
 /// One step of the world in this weather.
@@ -35,6 +42,12 @@ pub fn blow(world: &mut World, weather: Weather) {
             world.tell(format!("line {line} is LOST"));
             world.lose(line);
         }
+    }
+    if world.dice.percent(weather.repeats) {
+        world.repeat();
+    }
+    if world.dice.percent(weather.overtakings) {
+        world.overtake();
     }
     if world.dice.percent(weather.wires) && sites > 1 {
         let one = world.dice.below(sites);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tallyho::ledger::outbox::OutboxRow;
 use tallyho::plugin::{Plugin, StaticPlugin};
 use tallyho::site::tickets::Token;
+use tallyho_fixture_acknowledging::Acknowledging;
 use tallyho_plugin::FaultKind;
 use tallyho_plugin::record::Chad;
 use tallyho_tally::store::Presentation;
@@ -18,6 +19,14 @@ use tallyho_tally::{Tally, half};
 /// When it cannot be made.
 pub fn tally() -> Arc<dyn Plugin> {
     Arc::new(StaticPlugin::<Tally>::create().expect("the tally handler can be made"))
+}
+
+/// A handler in the place of the one for chits.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn chit() -> Arc<dyn Plugin> {
+    Arc::new(StaticPlugin::<Acknowledging>::create().expect("the handler can be made"))
 }
 
 /// One half of a tally, as its site keeps it.
@@ -153,9 +162,8 @@ fn brief(of: &Half) -> String {
     format!("{}@{site} {} {} conf {conf:?} revision {revision} stalled {stalled:?}", half.holder, half.uuid, of.state())
 }
 
-/// What is wrong with tickets: a subject that knows one to be accepted has consumed one (an offer does
-/// not tell which), and a one-time token consumed leads to one tally with that partner, as long as the
-/// tally is kept.
+/// What is wrong with tickets: one that a subject knows to be accepted was consumed by it, and a one-time
+/// token consumed leads to one tally with that partner, as long as the tally is kept.
 pub fn tickets(world: &World) -> Vec<String> {
     let mut wrong = Vec::new();
     let issued: Vec<Token> = world.sites.iter().flat_map(|site| site.look("host.tickets")).collect();
@@ -164,8 +172,8 @@ pub fn tickets(world: &World) -> Vec<String> {
         for ticket in presented.iter().filter(|ticket| ticket.state == "accepted") {
             let own = site.agent();
             let by = |by: &Chad| by.cuid.as_deref() == Some(&ticket.user) && by.agent == *own;
-            if !issued.iter().any(|token| token.by.as_ref().is_some_and(by)) {
-                wrong.push(format!("site {place} takes {ticket:?} for accepted, and its user has consumed none"));
+            if !issued.iter().any(|token| token.token == ticket.token && token.by.as_ref().is_some_and(by)) {
+                wrong.push(format!("site {place} takes {ticket:?} for accepted, and its user has not consumed it"));
             }
         }
     }

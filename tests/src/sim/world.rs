@@ -1,16 +1,17 @@
 //! All sites and what lies between them.
 
 use super::dice::Dice;
+use super::disk::Disk;
 use super::link::{Call, Line, Stage};
 use super::site::{Plan, SimSite};
+use super::story::{BEGIN, Story};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use tallyho::ledger::outbox::OutboxRow;
 use tallyho_plugin::Fault;
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::Timestamp;
-
-/// Steps remembered for whoever wonders how it came to this.
-const REMEMBERED: usize = 400;
 
 /// Something that can happen next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,44 +44,80 @@ pub struct World {
     pub now: Timestamp,
     /// Notices told, by site.
     pub notices: Vec<(usize, Value)>,
+    /// Messages written to a wire, with the site that wrote them; receipts are not among them.
+    pub said: Vec<(usize, Arc<OutboxRow>)>,
+    /// After so many more messages about chits one is lost, though its channel is not: another program may
+    /// take a message and lose it (PROTOCOL 6.7, mishap 3).
+    pub swallow: Option<u64>,
     pub(super) receipts: bool,
     pub(super) lines: BTreeMap<usize, Line>,
     pub(super) calls: BTreeMap<usize, Call>,
     pub(super) cut: BTreeSet<(usize, usize)>,
     pub(super) named: usize,
-    told: VecDeque<String>,
+    told: Story,
 }
 
 impl World {
     /// The plan's sites, running, nothing between them yet.
     pub fn new(plan: &Plan) -> Self {
-        let now = Timestamp(1_700_000_000_000);
-        let sites = (0..plan.users.len()).map(|place| SimSite::new(plan, place, now)).collect();
+        let sites = (0..plan.users.len()).map(|place| SimSite::new(plan, place, BEGIN)).collect();
+        World::with(sites, plan.seed, plan.receipts, BEGIN)
+    }
+
+    fn with(sites: Vec<SimSite>, seed: u64, receipts: bool, now: Timestamp) -> Self {
         World {
             sites,
-            dice: Dice::new(plan.seed),
+            dice: Dice::new(seed),
             now,
             notices: Vec::new(),
-            receipts: plan.receipts,
+            said: Vec::new(),
+            swallow: None,
+            receipts,
             lines: BTreeMap::new(),
             calls: BTreeMap::new(),
             cut: BTreeSet::new(),
             named: 0,
-            told: VecDeque::new(),
+            told: Story::default(),
         }
+    }
+
+    /// A world that goes on from here in its own way: the same sites with copies of their disks, just
+    /// started, nothing between them yet.
+    #[must_use]
+    pub fn fork(&self, seed: u64, receipts: bool) -> Self {
+        // Other chances than those by which it has come to be like this.
+        let seeds = seed.wrapping_mul(31) ^ self.now.0.unsigned_abs();
+        let fork = |(place, site): (usize, &SimSite)| site.fork(seeds.wrapping_add(place as u64), self.now);
+        World::with(self.sites.iter().enumerate().map(fork).collect(), seed, receipts, self.now)
     }
 
     /// Remembers a line for [`World::story`].
     pub fn tell(&mut self, line: String) {
-        if self.told.len() == REMEMBERED {
-            self.told.pop_front();
+        self.told.tell(self.now, line);
+    }
+
+    pub(super) fn say(&mut self, site: usize, row: Arc<OutboxRow>) {
+        self.told.message(self.now, "sends", site, Arc::clone(&row));
+        self.said.push((site, row));
+    }
+
+    /// A message has come; whether it gets further than that (`swallow`).
+    pub(super) fn hear(&mut self, site: usize, row: Option<Arc<OutboxRow>>) -> bool {
+        let Some(row) = row else { return true };
+        if let Some(left) = self.swallow.filter(|_| row.message.target == "chit") {
+            self.swallow = left.checked_sub(1);
+            if left == 0 {
+                self.told.message(self.now, "LOSES", site, row);
+                return false;
+            }
         }
-        self.told.push_back(format!("{:>8} {line}", self.now.0 - 1_700_000_000_000));
+        self.told.message(self.now, "hears", site, row);
+        true
     }
 
     /// The latest that happened, a line each.
     pub fn story(&self) -> String {
-        self.told.iter().map(|line| format!("{line}\n")).collect()
+        self.told.read()
     }
 
     /// A user's command; what it lets out is pending then.
@@ -223,6 +260,14 @@ impl World {
             .map(|(name, _)| *name)
             .collect();
         hung.into_iter().for_each(|name| self.fail(name, true, false));
+    }
+
+    /// A site's process dies, and its disk is replaced by an older copy of it. The clock goes on meanwhile.
+    pub fn restore(&mut self, site: usize, copy: &Disk) {
+        self.crash(site);
+        self.tell(format!("site {site} comes back FROM AN OLDER COPY"));
+        self.sites[site].disk = copy.copy();
+        self.now = self.now.plus(1);
     }
 
     /// A line is lost; both ends will find out.

@@ -11,7 +11,7 @@ const LINKING: [&str; 17] = [
 
 /// The families of rules: letter, first and last number, and the ones with a letter behind.
 const RULES: [(&str, u32, u32, &[&str]); 8] = [
-    ("T", 1, 35, &[]),
+    ("T", 1, 36, &[]),
     ("C", 1, 20, &["C3b"]),
     ("S", 1, 4, &[]),
     ("G", 1, 3, &[]),

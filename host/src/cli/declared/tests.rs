@@ -99,6 +99,18 @@ fn tokens_that_begin_with_a_hyphen_are_taken_and_mistyped_options_are_not() {
 }
 
 #[test]
+fn a_signature_that_begins_with_a_hyphen_is_taken_and_a_forgotten_value_is_not() {
+    let signature = Argument::option("signature", ArgumentKind::Text, "made elsewhere");
+    let user = Argument::option("user", ArgumentKind::Text, "who");
+    let manifest =
+        manifest(vec![CommandSpec::new("a", "").words(&["chit", "accept"]).argument(signature).argument(user)]);
+    let (argument, _) = parse(&manifest, &["chit", "accept", "--signature", "-UptUvuWsRQzGTuAjdTNVpi"]).unwrap();
+    assert_eq!(argument, json!({"signature": "-UptUvuWsRQzGTuAjdTNVpi"}));
+    assert!(parse(&manifest, &["chit", "accept", "--signature", "--user", "bob"]).is_err());
+    assert!(parse(&manifest, &["chit", "accept", "--signature"]).is_err());
+}
+
+#[test]
 fn a_wait_is_offered_where_the_command_can_be_waited_for_and_nowhere_else() {
     let act = |name: &str| CommandSpec::new(name, "act").words(&["tally", name]);
     let always = Wait { always: vec!["accepted".into()], ..wait() };

@@ -1,7 +1,8 @@
 //! Several sites on loopback, driven through their control sockets with the calls that people use.
 //!
-//! [`steps`] says what happens, [`world`] what a step has at hand, [`process`] runs the sites.
+//! [`steps`] and [`chits`] say what happens, [`world`] what a step has at hand, [`process`] runs the sites.
 
+mod chits;
 mod process;
 mod steps;
 #[cfg(test)]
@@ -99,6 +100,8 @@ fn play(
             Err(_) => ('✗', step.name),
         };
         if !options.json {
+            // What follows the sentence stands below it.
+            let words = words.replace('\n', &format!("\n{:13}", ""));
             console.print(&format!("{mark} {ms:>6} ms  {words}\n"))?;
         }
         if let Err(fault) = result {

@@ -1,8 +1,9 @@
-//! What happens in the demo. Each step says in plain words what it did.
+//! What happens in the demo. Each step says in plain words what it did. Those of payments are in [`chits`].
 
 use serde_json::Value;
 use tallyho_plugin::Fault;
 
+use super::chits;
 use super::world::World;
 
 /// A step: done, it gives a sentence; otherwise why the demo ends here.
@@ -22,9 +23,15 @@ pub const STEPS: &[Step] = &[
     Step { name: "offer", run: offer },
     Step { name: "accept", run: accept },
     Step { name: "agree", run: agree },
+    Step { name: "pay", run: chits::pay },
+    Step { name: "pay-back", run: chits::pay_back },
+    Step { name: "invoice", run: chits::invoice },
+    Step { name: "refuse", run: chits::refuse },
+    Step { name: "set", run: chits::set },
     Step { name: "stranger", run: stranger },
     Step { name: "used-ticket", run: used_ticket },
     Step { name: "unharmed", run: unharmed },
+    Step { name: "close", run: chits::close },
     Step { name: "stop", run: stop },
 ];
 
@@ -114,6 +121,7 @@ fn used_ticket(world: &mut World<'_>) -> Result<String, Fault> {
 fn unharmed(world: &mut World<'_>) -> Result<String, Fault> {
     let hash = agreed(world)?;
     same("the tally's hash after mallory's attempts", &Value::from(hash), &Value::from(world.known("hash")?))?;
+    chits::settled(world)?;
     let tallies = world.site("alice")?.perform(&["tally", "list", "--user", "alice"])?;
     same("alice's tallies", &Value::from(tallies.as_array().map(Vec::len)), &Value::from(1))?;
     Ok("nothing of it has changed what alice and bob have".to_owned())
@@ -150,12 +158,12 @@ fn refused(world: &World<'_>, link: &str) -> Result<(), Fault> {
     same("what became of mallory's ticket", &waited.answer["state"], &Value::from("refused"))
 }
 
-fn text(answer: &Value, member: &str) -> Result<String, Fault> {
+pub(super) fn text(answer: &Value, member: &str) -> Result<String, Fault> {
     let found = answer[member].as_str().map(str::to_owned);
     found.ok_or_else(|| Fault::failed(format!("an answer has no `{member}`: {answer}")))
 }
 
-fn same(what: &str, found: &Value, expected: &Value) -> Result<(), Fault> {
+pub(super) fn same(what: &str, found: &Value, expected: &Value) -> Result<(), Fault> {
     match found == expected {
         true => Ok(()),
         false => Err(Fault::failed(format!("{what}: {found} is not {expected}")).code("demo-differs")),

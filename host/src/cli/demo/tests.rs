@@ -1,203 +1,28 @@
 //! The demo's steps over sites that tests make up, each behind a real control socket.
 #![allow(clippy::unwrap_used)]
 
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
+mod fake;
+mod ledger;
+
+use serde_json::Value;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
 use std::time::Duration;
-use tallyho_plugin::manifest::Wait;
-use tallyho_plugin::{Argument, ArgumentKind, CommandSpec, Fault, Manifest};
 
-use super::world::{Launcher, Started};
 use super::*;
-use crate::control::{Operator, Server, host};
-
-/// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Flaw {
-    None,
-    /// Bob's site computes another hash.
-    Hash,
-    /// The index-0 acknowledgement never comes.
-    Unconfirmed,
-    /// Alice's site lets strangers in.
-    OpenDoor,
-    /// Mallory reaches nobody.
-    Unreachable,
-    /// Bob's site does not start.
-    Start,
-    /// A site does not end well.
-    Stop,
-    /// The person stops the demo during the offer.
-    Interrupt,
-}
-
-/// All three sites' state; a tally goes from alice to bob in a moment.
-#[derive(Debug, Default)]
-struct Net {
-    users: Vec<String>,
-    presented_by: Option<String>,
-    state: BTreeMap<String, &'static str>,
-    log: PathBuf,
-    interrupted: bool,
-}
-
-struct Fake {
-    name: String,
-    net: Arc<Mutex<Net>>,
-    flaw: Flaw,
-}
-
-const LINK: &str = "https://mychips.org/invite?token=TOKEN-TOKEN-TOKEN-TOKEN&chad=x";
-
-impl Operator for Fake {
-    fn manifests(&self) -> Vec<Manifest> {
-        let text = |name: &str| Argument::option(name, ArgumentKind::Text, "");
-        let uuid = || Argument::positional("uuid", ArgumentKind::Text, "");
-        let wait = |member: &str, always: &[&str], failed: &[&str]| Wait {
-            command: "state".into(),
-            argument: "uuid".into(),
-            member: member.into(),
-            always: always.iter().map(ToString::to_string).collect(),
-            failed: failed.iter().map(ToString::to_string).collect(),
-        };
-        let spec = |name: &str, words: &[&str]| CommandSpec::new(name, "").words(words);
-        let tally = Manifest::new("tally", "1")
-            .command(
-                spec("ticket.new", &["ticket", "new"])
-                    .argument(text("user"))
-                    .argument(Argument::option("expires", ArgumentKind::Duration, ""))
-                    .argument(text("memo")),
-            )
-            .command(
-                spec("ticket.use", &["ticket", "use"])
-                    .argument(Argument::positional("ticket", ArgumentKind::JsonOrText, ""))
-                    .argument(text("user"))
-                    .wait(wait("state", &["accepted", "refused", "unreachable"], &["refused", "unreachable"])),
-            )
-            .command(spec("offer", &["tally", "offer"]).argument(uuid()))
-            .command(spec("accept", &["tally", "accept"]).argument(uuid()).wait(wait("state", &[], &[])))
-            .command(spec("list", &["tally", "list"]).argument(text("user")))
-            .command(spec("show", &["tally", "show"]).argument(uuid()));
-        vec![host::manifest(), tally]
-    }
-
-    fn call(&self, _: &str, command: &str, argument: &Value) -> Result<Value, Fault> {
-        let mut net = self.net.lock().unwrap();
-        let state = |net: &Net| net.state.get(&self.name).copied().unwrap_or("none");
-        match command {
-            "user.add" => {
-                net.users.push(argument["cuid"].as_str().unwrap().to_owned());
-                Ok(json!({}))
-            }
-            "ticket.new" => {
-                net.state.insert("alice".into(), "draft");
-                Ok(json!({"token": "TOKEN-TOKEN-TOKEN-TOKEN", "link": LINK, "tally": "draft-uuid"}))
-            }
-            "ticket.use" => {
-                let first = net.presented_by.is_none() && argument["ticket"] == LINK;
-                if first || self.flaw == Flaw::OpenDoor {
-                    net.presented_by = Some(self.name.clone());
-                    net.state.insert("alice".into(), "P.draft");
-                    return Ok(json!({"uuid": "t", "state": "accepted", "accepted": true, "agent": "agent-of-alice"}));
-                }
-                if self.flaw == Flaw::Unreachable {
-                    return Ok(json!({"uuid": "t", "state": "unreachable", "accepted": false}));
-                }
-                let log = fs::read_to_string(&net.log).unwrap_or_default();
-                fs::write(&net.log, log + "WARN strike from 127.0.0.1: ticket-unknown\n").unwrap();
-                Ok(json!({"uuid": "t", "state": "refused", "accepted": false, "agent": "agent-of-alice"}))
-            }
-            "offer" if self.flaw == Flaw::Interrupt => {
-                net.interrupted = true;
-                Err(Fault::host("the site went away"))
-            }
-            "offer" => {
-                net.state.insert("alice".into(), "H.offer");
-                net.state.insert("bob".into(), "P.offer");
-                Ok(json!({"uuid": "fresh-uuid", "state": "draft.offer"}))
-            }
-            "accept" => {
-                net.state.insert("alice".into(), "open");
-                net.state.insert("bob".into(), "open");
-                Ok(json!({"uuid": "fresh-uuid", "state": "offer.open"}))
-            }
-            "state" if argument["uuid"] == "t" => {
-                let accepted = net.presented_by.as_ref() == Some(&self.name);
-                let failed = if self.flaw == Flaw::Unreachable { "unreachable" } else { "refused" };
-                Ok(json!({"uuid": "t", "state": if accepted { "accepted" } else { failed }}))
-            }
-            "list" => Ok(json!([{"uuid": "fresh-uuid", "state": state(&net)}])),
-            "state" | "show" => {
-                let hash = if self.flaw == Flaw::Hash && self.name == "bob" { "other" } else { "hash" };
-                let conf = if self.flaw == Flaw::Unconfirmed { Value::Null } else { json!(0) };
-                let side = if self.name == "alice" { "stock" } else { "foil" };
-                Ok(
-                    json!({"uuid": "fresh-uuid", "state": state(&net), "conf": conf, "hash": hash, "record": {}, "side": side}),
-                )
-            }
-            other => Err(Fault::not_found(format!("no command {other}"))),
-        }
-    }
-
-    fn watch(&self, _: usize) -> Receiver<Value> {
-        let (sender, receiver) = channel();
-        std::mem::forget(sender); // stays open and silent, so waits go by their interval
-        receiver
-    }
-}
-
-/// Starts made-up sites in this process.
-struct Here {
-    folder: tempfile::TempDir,
-    net: Arc<Mutex<Net>>,
-    flaw: Flaw,
-    servers: Mutex<BTreeMap<String, Server>>,
-}
-
-impl Launcher for Here {
-    fn start(&self, name: &str) -> Result<Started, Fault> {
-        if self.flaw == Flaw::Start && name == "bob" {
-            return Err(Fault::host("bob's site ended before it was ready"));
-        }
-        let socket = self.folder.path().join(name);
-        let log = self.folder.path().join("alice.log");
-        self.net.lock().unwrap().log.clone_from(&log);
-        fs::write(&log, "INFO started\n").unwrap();
-        let agent = format!("agent-of-{name}");
-        let site = Fake { name: name.to_owned(), net: self.net.clone(), flaw: self.flaw };
-        let server = Server::start(&socket, &agent, Arc::new(site)).unwrap();
-        self.servers.lock().unwrap().insert(name.to_owned(), server);
-        Ok(Started { socket, log, agent, listen: "127.0.0.1:1".into() })
-    }
-
-    fn stop(&self, name: &str) -> Result<(), Fault> {
-        self.servers.lock().unwrap().remove(name);
-        match self.flaw {
-            Flaw::Stop => Err(Fault::host("ended with signal 11")),
-            _ => Ok(()),
-        }
-    }
-
-    fn interrupted(&self) -> bool {
-        self.net.lock().unwrap().interrupted
-    }
-
-    fn logs(&self) -> Vec<(String, String)> {
-        vec![("alice".into(), world::read_log(&self.net.lock().unwrap().log))]
-    }
-}
+use fake::{Flaw, Here, LINK};
 
 fn played(flaw: Flaw, json: bool) -> (u8, String, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let here = Here { folder, net: Arc::default(), flaw, servers: Mutex::default() };
+    let here = Here::new(flaw);
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut console = Console { out: &mut out, err: &mut err, terminal: false, home: None };
     let options = Options { json, ..Options::default() };
     // Made-up sites answer at once, so only what never comes takes this long.
-    let patience = if flaw == Flaw::Unconfirmed { Duration::from_millis(100) } else { DEMO_STEP };
+    let never_comes = matches!(flaw, Flaw::Unconfirmed | Flaw::Close);
+    let patience = if never_comes { Duration::from_millis(100) } else { DEMO_STEP };
     let code = play(STEPS, &mut World::new(&here, patience), &options, Path::new("/somewhere"), &mut console).unwrap();
     (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
@@ -216,8 +41,13 @@ fn steps_of(out: &str) -> (Vec<(String, bool)>, bool) {
 fn when_all_sites_agree_every_step_is_told_and_the_exit_code_is_0() {
     let (code, out, err) = played(Flaw::None, false);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    assert_eq!(out.lines().count(), STEPS.len());
-    assert!(out.lines().all(|line| line.starts_with('✓') && line.contains(" ms  ")), "{out}");
+    let told: Vec<&str> = out.lines().filter(|line| !line.starts_with("   ")).collect();
+    assert_eq!(told.len(), STEPS.len());
+    assert!(told.iter().all(|line| line.starts_with('✓') && line.contains(" ms  ")), "{out}");
+    // Balances before and after stand below a payment.
+    let after = out.lines().skip_while(|line| !line.contains("bread"));
+    let words: Vec<Vec<&str>> = after.skip(1).take(3).map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(words[1..], [vec!["alice", "0", "12000"], vec!["bob", "0", "-12000"]], "{out}");
     assert!(out.contains(LINK) && out.contains("same hash"), "{out}");
 }
 
@@ -238,6 +68,9 @@ fn whatever_goes_wrong_ends_the_demo_at_its_step_with_exit_code_1() {
         (Flaw::Unreachable, "stranger", "unreachable"),
         (Flaw::Stop, "stop", "signal 11"),
         (Flaw::Interrupt, "offer", "interrupted"),
+        (Flaw::Balance, "pay", "opposite"),
+        (Flaw::Chit, "pay", "list of chits"),
+        (Flaw::Close, "close", "closed tally at bob's site"),
     ] {
         let (code, out, err) = played(flaw, true);
         let (steps, ok) = steps_of(&out);

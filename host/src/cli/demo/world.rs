@@ -8,9 +8,8 @@ use std::time::Duration;
 use tallyho_plugin::Fault;
 
 use super::super::declared::Declared;
-use super::super::limits::{WAIT_GAP, WAIT_POLL};
 use super::super::reach::{Reached, Site as Reach};
-use super::super::wait::{Live, Pace, Waited};
+use super::super::wait::{Live, Pace, Pauses, Waited};
 use super::super::{report, words};
 use crate::control::Client;
 
@@ -168,6 +167,7 @@ impl Site {
             return Err(Fault::failed("the demo waits for a site that does not run"));
         };
         let mut pace = Live::new(client.notices(0)?);
+        let mut pauses = Pauses::default();
         loop {
             let answer = self.perform(line)?;
             if let Some(found) = good(&answer) {
@@ -178,7 +178,8 @@ impl Site {
                 let text = format!("{what} was not so within {} s; the answer was {answer}", self.patience.as_secs());
                 return Err(self.about(line, Fault::refused(text).code("demo-timeout")));
             }
-            pace.pause(WAIT_GAP.min(left), WAIT_POLL.min(left))?;
+            let (least, most) = pauses.next(left);
+            pace.pause(least, most)?;
         }
     }
 

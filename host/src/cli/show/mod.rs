@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 
 use super::limits::CELL_COLUMNS;
 
+/// Commands whose answers have a link that another person is to have, so that a QR code helps.
+pub const HANDED_OUT: [&[&str]; 2] = [&["ticket", "new"], &["invoice", "new"]];
+
 /// An answer as text, with an end mark on its last line. `words` are those of the command.
 pub fn show(words: &[&str], answer: &Value) -> String {
     match words {
@@ -17,16 +20,25 @@ pub fn show(words: &[&str], answer: &Value) -> String {
     }
 }
 
-/// A notice as one line.
+/// A notice as one line: when, about what and why, whose, then the rest. Long texts are cut off: a partner
+/// may have written them.
 pub fn notice(notice: &Value) -> String {
     let Value::Object(members) = notice else { return format!("{}\n", inline(notice)) };
-    let mut parts = Vec::new();
-    for name in in_order(members) {
-        match name {
-            "time" | "date" | "at" => parts.insert(0, cell(name, &members[name])),
-            _ => parts.push(format!("{name}={}", cell(name, &members[name]))),
+    let mut rest = members.clone();
+    let mut take = |name: &str| rest.remove(name).map(|value| cut(&cell(name, &value)));
+    let when = take("at").or_else(|| take("time")).or_else(|| take("date"));
+    let about = take("about");
+    let head = match &about {
+        Some(about) => {
+            // Whoever gives a notice is known by what it is about.
+            take("plugin");
+            Some(take("reason").map_or_else(|| about.clone(), |reason| format!("{about} {reason}")))
         }
-    }
+        None => None,
+    };
+    let user = take("user").map(|user| format!("user={user}"));
+    let mut parts: Vec<String> = [when, head, user].into_iter().flatten().collect();
+    parts.extend(in_order(&rest).into_iter().map(|name| format!("{name}={}", cut(&cell(name, &rest[name])))));
     format!("{}\n", parts.join("  "))
 }
 
@@ -117,6 +129,7 @@ fn cell(name: &str, value: &Value) -> String {
     match value {
         Value::Object(members) => short_chad(members).unwrap_or_else(|| cut(&inline(value))),
         Value::String(text) if name == "partner" => short_agent(&clean(text)),
+        Value::String(_) if name == "memo" => cut(&scalar(name, value)),
         Value::Array(_) => cut(&scalar(name, value)),
         _ => scalar(name, value),
     }
@@ -127,7 +140,9 @@ fn scalar(name: &str, value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
-        Value::Number(number) if matches!(name, "net" | "net_p" | "units" | "amount") => format!("{number} mCHIP"),
+        Value::Number(number) if matches!(name, "net" | "net_p" | "units" | "asked" | "amount") => {
+            format!("{number} mCHIP")
+        }
         Value::Number(number) => match (number.as_u64(), name) {
             (Some(seconds), _) if name.ends_with("_s") => span(seconds),
             (Some(milliseconds), _) if name.ends_with("_ms") => format!("{milliseconds} ms"),

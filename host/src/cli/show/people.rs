@@ -3,29 +3,43 @@
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
+/// What an act upon a chit has come to.
+const PAID: &[&str] = &["uuid", "state", "index", "stalled"];
+
 /// Commands whose answers have more members than fit a line, or than anybody looks for, with those that
 /// are shown.
-const SHOWN: [(&[&str], &[&str]); 6] = [
+const SHOWN: &[(&[&str], &[&str])] = &[
+    (&["chit", "pay"], PAID),
+    (&["chit", "ask"], PAID),
+    (&["chit", "accept"], PAID),
+    (&["chit", "refuse"], PAID),
+    (&["chit", "set"], PAID),
+    (&["chit", "resend"], PAID),
+    (&["invoice", "pay"], PAID),
+    (&["chit", "list"], &["uuid", "by", "type", "units", "state", "index", "confirmed", "date", "memo"]),
+    (&["invoice", "new"], &["chad", "units", "memo", "link"]),
     (&["tally", "list"], &["uuid", "holder", "partner", "side", "state", "net", "memo"]),
     (&["ticket", "list"], &["token", "user", "kind", "state", "expires", "reuse", "issuer", "tally"]),
     (&["ticket", "new"], &["tally", "token", "expires", "link", "uri"]),
+    (&["ticket", "use"], &["token", "agent", "user", "state", "accepted", "issuer", "kind", "why"]),
     (&["user", "list"], &["cuid", "name", "custody", "created"]),
     (&["plugin", "list"], &["name", "version", "generation", "state", "calls", "faults", "why", "metrics", "path"]),
     (&["plugin", "check"], &["ok", "name", "version", "reason", "fix"]),
 ];
 
-/// Members of tallies and their acts that are there for `--wait` and for scripts.
-const FOR_SCRIPTS: [&str; 2] = ["half", "wait"];
+/// First words of commands whose answers have members for `--wait` and for scripts, and those members.
+const ACTS: [&str; 3] = ["tally", "chit", "invoice"];
+const FOR_SCRIPTS: [&str; 4] = ["half", "chit", "link", "wait"];
 
 /// The answer without what people are not shown.
 pub(super) fn picked<'a>(words: &[&str], answer: &'a Value) -> Cow<'a, Value> {
     let shown = SHOWN.iter().find(|(command, _)| *command == words).map(|(_, names)| *names);
-    let tally = words.first() == Some(&"tally");
+    let act = words.first().is_some_and(|first| ACTS.contains(first));
     let is_shown = |name: &str| match shown {
         Some(names) => names.contains(&name),
-        None => !(tally && FOR_SCRIPTS.contains(&name)),
+        None => !(act && FOR_SCRIPTS.contains(&name)),
     };
-    if shown.is_none() && !tally {
+    if shown.is_none() && !act {
         return Cow::Borrowed(answer);
     }
     let pick = |members: &Map<String, Value>| {

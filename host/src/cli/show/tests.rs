@@ -30,6 +30,17 @@ fn people_see_what_they_look_for_and_scripts_everything() {
     let acted = json!({"uuid": "18d4", "state": "open", "half": "alice/18d4", "wait": ["open"]});
     assert_eq!(show(&["tally", "accept"], &acted), "uuid:  18d4\nstate: open\n");
     assert!(show(&["call"], &acted).contains("half"), "what was called by `call` is shown whole");
+    let paid = json!({"uuid": "18d4", "state": "L.good", "index": 1, "hash": "h", "link": "l", "tally": "9b8f", "chit": "alice/9b8f/18d4", "wait": ["good"]});
+    assert_eq!(show(&["chit", "pay"], &paid), "uuid:  18d4\nstate: L.good\nindex: 1\n");
+    let asked = json!({"uuid": "18d4", "state": "A.pend", "index": null, "stalled": "the partner is away"});
+    let shown = show(&["chit", "ask"], &asked);
+    assert_eq!(shown, "uuid:    18d4\nstate:   A.pend\nstalled: the partner is away\n");
+    let known = json!({"uuid": "18d4", "link": "h", "record": {"by": "foil"}});
+    assert_eq!(show(&["chit", "show"], &known), "uuid:   18d4\nrecord:\n  by: foil\n");
+    let invoice =
+        json!({"link": "https://l", "json": {"pay": {}}, "chad": {"cuid": "bob", "agent": AGENT}, "units": 5});
+    let shown = show(&["invoice", "new"], &invoice);
+    assert_eq!(shown, format!("units: 5 mCHIP\nchad:  bob:{AGENT}\nlink:  https://l\n"));
     let checked = json!({"ok": false, "name": null, "version": null, "fix": "build it", "reason": "no library"});
     assert_eq!(show(&["plugin", "check"], &checked), "ok:     no\nreason: no library\nfix:    build it\n");
     let plugins = json!([{"name": "tally", "metrics": {}, "tables": ["tallies"], "path": "t.so"}]);
@@ -119,9 +130,29 @@ fn the_doctor_marks_each_check_and_says_what_to_do() {
 
 #[test]
 fn a_notice_is_one_line() {
-    let told = json!({"user": "alice", "about": "ticket", "time": "2021-11-05T20:05:00.000Z", "state": "accepted"});
-    assert_eq!(notice(&told), "2021-11-05 20:05:00 UTC  user=alice  state=accepted  about=ticket\n");
+    let told = json!({
+        "user": "alice", "about": "ticket", "at": "2021-11-05T20:05:00.000Z", "state": "accepted", "plugin": "tally",
+    });
+    assert_eq!(notice(&told), "2021-11-05 20:05:00 UTC  ticket  user=alice  state=accepted\n");
+    let paid = json!({
+        "user": "alice", "about": "chit", "reason": "paid", "at": "2021-11-05T20:05:00.000Z", "plugin": "chit",
+        "tally": "9b8f", "uuid": "18d4", "state": "A.good", "units": 12_000, "memo": "Rye loaf",
+    });
+    let line = "2021-11-05 20:05:00 UTC  chit paid  user=alice  uuid=18d4  state=A.good  units=12000 mCHIP  memo=Rye loaf  tally=9b8f\n";
+    assert_eq!(notice(&paid), line);
     assert_eq!(notice(&json!({"lost": 3})), "lost=3\n");
+    assert_eq!(notice(&json!({"plugin": "p", "reason": "r"})), "plugin=p  reason=r\n");
+}
+
+#[test]
+fn nobody_fills_a_screen_by_a_memo() {
+    let long = "x".repeat(60_000);
+    assert!(notice(&json!({"about": "chit", "memo": long, "both": [long]})).len() < 300);
+    assert!(show(&["chit", "list"], &json!([{"uuid": "u", "memo": long}])).len() < 300);
+    assert!(
+        show(&["chit", "show"], &json!({"uuid": "u", "memo": long})).contains(&long),
+        "whole where it is asked for"
+    );
 }
 
 #[test]

@@ -101,6 +101,7 @@ fn tally() -> Manifest {
                 .argument(user().required())
                 .wait(wait(&["accepted", "refused"], &["refused"])),
         )
+        .command(spec("invoice.new", &["invoice", "new"]).argument(user()))
         .command(spec("ticket.list", &["ticket", "list"]))
         .command(spec("ticket.revoke", &["ticket", "revoke"]).argument(token()))
         .command(spec("list", &["tally", "list"]).argument(user()))

@@ -32,16 +32,21 @@ fn with_json_standard_output_holds_exactly_one_value() {
 }
 
 #[test]
-fn a_ticket_is_shown_as_qr_code_to_a_person_only() {
-    let link = "https://mychips.org/invite?token=t";
-    let program = with(Site::default().answers("ticket.new", vec![Ok(json!({"token": "t", "link": link}))]));
+fn a_ticket_and_an_invoice_are_shown_as_qr_code_to_a_person_only() {
     let home = tempfile::tempdir().unwrap();
-    let line = ["ticket", "new", "--user", "alice"];
-    let shown = run_in(home.path(), &program, true, &line).out;
-    assert_eq!(shown, format!("token: t\nlink:  {link}\n\nQR<{link}>\n"));
-    assert!(!run_in(home.path(), &program, false, &line).out.contains("QR"));
-    let json = [&line[..], &["--json"]].concat();
-    assert!(!run_in(home.path(), &program, true, &json).out.contains("QR"));
+    for (kind, link, line) in [
+        ("ticket.new", "https://mychips.org/invite?token=t", ["ticket", "new", "--user", "alice"]),
+        ("invoice.new", "https://mychips.org/pay?chad=c", ["invoice", "new", "--user", "alice"]),
+    ] {
+        let program = with(Site::default().answers(kind, vec![Ok(json!({"link": link}))]));
+        let shown = run_in(home.path(), &program, true, &line).out;
+        assert_eq!(shown, format!("link: {link}\n\nQR<{link}>\n"));
+        assert!(!run_in(home.path(), &program, false, &line).out.contains("QR"));
+        let json = [&line[..], &["--json"]].concat();
+        assert!(!run_in(home.path(), &program, true, &json).out.contains("QR"));
+    }
+    let program = with(Site::default().answers("show", vec![Ok(json!({"link": "https://l"}))]));
+    assert!(!run_in(home.path(), &program, true, &["tally", "show", "u"]).out.contains("QR"));
 }
 
 #[test]

@@ -42,7 +42,8 @@ pub(super) struct Batch<'b> {
 impl Batch<'_> {
     /// Runs one input. On an error the transaction is to be given up.
     pub(super) fn input(&mut self, input: &Input, checked: &Checked) -> Result<Outcome, StoreError> {
-        self.turn.changed |= !matches!(input, Input::Command { .. });
+        // Of these it depends on what they find whether there is anything to commit.
+        self.turn.changed |= !matches!(input, Input::Command { .. } | Input::Delivery { .. } | Input::Receipt { .. });
         match input {
             Input::Peer(inbound) => self.peer(inbound, checked),
             Input::Dropped { agent, mid } => {

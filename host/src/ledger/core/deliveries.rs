@@ -68,6 +68,7 @@ impl Batch<'_> {
             _ => false,
         };
         if gone {
+            self.turn.changed = true;
             self.buffered(|buffer| outbox::remove(buffer, agent, mid))?;
             self.turn.released.withdrawn.push((agent.clone(), mid));
         }
@@ -84,6 +85,7 @@ impl Batch<'_> {
     /// report may still be on its way, where the receipt came over another channel.
     pub(super) fn receipt(&mut self, agent: &AgentId, receipt: &Receipt) -> Result<Outcome, StoreError> {
         let received = self.buffered(|buffer| outbox::receive(buffer, agent, receipt.upto, &receipt.also))?;
+        self.turn.changed |= !received.is_empty();
         for outbox::Received { mid, untold } in received {
             self.turn.released.withdrawn.push((agent.clone(), mid));
             if let Some((plugin, key)) = untold {

@@ -142,7 +142,7 @@ impl Batch<'_> {
         let mut bytes = Vec::new();
         ciborium::into_writer(&(self.turn.now, plugin, message, body, fault.to_string()), &mut bytes)
             .map_err(|error| StoreError::Engine(error.to_string()))?;
-        journal::ring(&mut *self.transaction, "host.quarantine", QUARANTINE_SLOTS, &bytes).map(drop)
+        journal::ring(&mut *self.transaction, "host.quarantine", QUARANTINE_SLOTS, &[bytes])
     }
 
     /// A message of this site to itself: reported as handed over, handled, and taken out of the outbox,

@@ -40,24 +40,103 @@ fn a_row_that_waits_for_its_next_attempt_is_not_overtaken_when_the_peer_calls() 
 }
 
 #[test]
-fn rows_wait_for_a_dial_that_has_the_first_of_them_even_when_the_peer_calls_meanwhile() {
+fn a_peer_that_calls_while_it_is_dialled_gets_everything_at_once() {
     let mut desk = Desk::new();
     assert_eq!(desk.many(1..=2, true), [Dial(1)]);
-    assert_eq!(desk.opened(4, true), [], "row 2 must not arrive before row 1");
+    assert_eq!(desk.opened(4, true), [Send(4, 1), Send(4, 2)], "row 2 must not arrive before row 1");
+    assert_eq!(desk.post(3), [Send(4, 3)]);
+    assert_eq!(desk.handed(4, 1), [HandedOver(1, true)]);
+    // The dial has cost nobody an attempt.
+    assert_eq!(desk.failed(1), []);
+    assert_eq!(desk.handed(4, 2), [HandedOver(2, true)]);
+    desk.removed(&[1, 2, 3]);
+    desk.closed(4);
+    assert_eq!(desk.courier.peers(), 0);
+}
+
+#[test]
+fn a_peer_without_receipts_that_calls_while_it_is_dialled_waits_for_the_end_of_that() {
+    let mut desk = Desk::new();
+    assert_eq!(desk.many(1..=2, true), [Dial(1)]);
+    assert_eq!(desk.opened(4, false), [], "a late copy of row 1 would be taken for news");
     assert_eq!(desk.failed(1)[1..], [Delayed(2, 1), Send(4, 1), Send(4, 2)]);
 }
 
 #[test]
-fn when_two_sites_call_each_other_all_rows_stay_on_the_channel_that_had_the_first() {
+fn when_two_sites_call_each_other_all_rows_stay_on_the_channel_that_was_open_first() {
     let mut desk = Desk::new();
     assert_eq!(desk.many(1..=2, true), [Dial(1)]);
-    desk.opened(4, true);
-    assert_eq!(desk.answered(5, 1, true), [HandedOver(1, true), Send(5, 2)]);
-    assert_eq!(desk.post(3), [Send(5, 3)]);
+    assert_eq!(desk.opened(4, true), [Send(4, 1), Send(4, 2)]);
+    assert_eq!(desk.answered(5, 1, true), [], "another channel has it");
+    assert_eq!(desk.post(3), [Send(4, 3)]);
     // Once nothing is on its way either will do.
     desk.removed(&[1, 2, 3]);
-    assert_eq!(desk.closed(5), []);
-    assert_eq!(desk.post(6), [Send(4, 6)]);
+    assert_eq!(desk.closed(4), []);
+    assert_eq!(desk.post(6), [Send(5, 6)]);
+}
+
+#[test]
+fn a_channel_lost_while_the_peer_is_dialled_leaves_its_rows_to_that_dial() {
+    let mut desk = Desk::new();
+    desk.many(1..=2, true);
+    desk.opened(4, true);
+    assert_eq!(desk.closed(4), [], "the dial goes on");
+    assert_eq!(desk.answered(5, 1, true), [HandedOver(1, true), Send(5, 2)]);
+    // And where that fails, to the schedule.
+    let mut desk = Desk::new();
+    desk.many(1..=2, true);
+    desk.opened(4, true);
+    desk.closed(4);
+    assert_eq!(desk.failed(1), []);
+    let pause = desk.pause().unwrap();
+    assert_eq!(desk.wait(pause), [Dial(1)]);
+}
+
+#[test]
+fn a_message_with_an_end_that_a_channel_has_is_not_given_up_for_a_dial_that_failed() {
+    let mut desk = Desk::new();
+    let until = row(Schedule::Until(desk.now.plus(1_000)), Keep::HandedOver, false);
+    assert_eq!(desk.post_as(1, until, true), [Dial(1)]);
+    assert_eq!(desk.opened(4, true), [Send(4, 1)]);
+    assert_eq!(desk.failed(1), [], "its next attempt would come after its end");
+    assert_eq!(desk.handed(4, 1), [HandedOver(1, true)]);
+    assert_eq!(desk.courier.queued(&peer()), 1, "its receipt is waited for");
+}
+
+#[test]
+fn a_peer_that_calls_again_gets_there_what_has_no_receipt_and_what_is_new() {
+    let mut desk = Desk::new();
+    desk.opened(3, true);
+    desk.many(1..=3, true);
+    desk.handed(3, 1);
+    desk.handed(3, 2);
+    desk.removed(&[1]);
+    assert_eq!(desk.called_us(4, true), [Send(4, 2), Send(4, 3)]);
+    assert_eq!(desk.handed(3, 3), [], "written to the old one after all");
+    assert_eq!(desk.post(4), [Send(4, 4)]);
+    assert_eq!(desk.closed(3), []);
+    desk.removed(&[2, 3, 4]);
+    // Nothing was on its way: the youngest again.
+    desk.called_us(5, true);
+    assert_eq!(desk.post(5), [Send(5, 5)]);
+}
+
+#[test]
+fn a_peer_without_receipts_that_calls_again_gets_nothing_twice() {
+    let mut desk = Desk::new();
+    desk.opened(3, false);
+    desk.many(1..=2, true);
+    assert_eq!(desk.called_us(4, false), []);
+    assert_eq!(desk.post(3), [Send(3, 3)], "nor one before the other");
+}
+
+#[test]
+fn a_channel_opened_by_a_ticket_takes_nothing_from_others() {
+    let mut desk = Desk::new();
+    desk.opened(3, true);
+    desk.post(1);
+    assert_eq!(desk.opened(4, true), []);
+    assert_eq!(desk.post(2), [Send(3, 2)]);
 }
 
 #[test]
@@ -187,15 +266,21 @@ fn a_dial_that_waited_for_its_turn_is_called_off_when_the_peer_has_called() {
     let mut desk = Desk::new();
     desk.post(1);
     assert!(desk.courier.called_off(&peer(), 1, desk.now).is_none());
-    desk.opened(4, true);
+    desk.opened(4, false);
     let orders = desk.courier.called_off(&peer(), 1, desk.now).map(told);
     assert_eq!(orders, Some(vec![Send(4, 1)]));
-    // And when its row is gone.
     desk.closed(4);
     desk.removed(&[1]);
+    // With receipts it has left already.
     desk.post(2);
+    assert_eq!(desk.opened(4, true), [Send(4, 2)]);
+    assert_eq!(desk.courier.called_off(&peer(), 2, desk.now).map(told), Some(vec![]));
+    desk.closed(4);
     desk.removed(&[2]);
-    assert!(desk.courier.called_off(&peer(), 2, desk.now).is_some());
+    // And when its row is gone.
+    desk.post(3);
+    desk.removed(&[3]);
+    assert!(desk.courier.called_off(&peer(), 3, desk.now).is_some());
     assert_eq!(desk.courier.peers(), 0);
 }
 

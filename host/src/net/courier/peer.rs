@@ -48,7 +48,7 @@ pub struct Dialling {
 #[derive(Debug, Default)]
 pub struct Peer {
     pub rows: BTreeMap<u64, Waiting>,
-    /// Open channels, and whether receipts are in force.
+    /// Open channels, the first choice first, and whether receipts are in force.
     pub channels: Vec<(ChannelId, bool)>,
     pub dialling: Option<Dialling>,
     /// The store has rows beyond those in memory.
@@ -64,11 +64,25 @@ impl Waiting {
         self.row.message.ticket.is_some()
     }
 
-    fn is_here(&self) -> bool {
+    pub fn is_here(&self) -> bool {
         self.place == Place::Here
     }
 
-    fn is_due(&self, now: Timestamp) -> bool {
+    /// The dial that had it has ended.
+    pub fn come_back(&mut self) {
+        if self.place == Place::Dialling {
+            self.place = Place::Here;
+        }
+    }
+
+    /// It will be given to another channel.
+    pub fn leave_channel(&mut self) {
+        if matches!(self.place, Place::Queued(_) | Place::Handed(_)) {
+            (self.place, self.unsent) = (Place::Here, false);
+        }
+    }
+
+    pub fn is_due(&self, now: Timestamp) -> bool {
         self.next.is_some_and(|next| next <= now)
     }
 
@@ -147,9 +161,9 @@ impl Peer {
         for mid in over {
             self.give_up(agent, mid, "its time is over", orders);
         }
-        // A message that a dial has goes before all others.
-        if self.dialling.is_none_or(|dialling| dialling.ticket)
-            && let Some((channel, receipts)) = self.channel()
+        // A message that a dial has goes before all others, unless the peer tells its copies apart.
+        if let Some((channel, receipts)) = self.channel()
+            && (receipts || self.dialling.is_none_or(|dialling| dialling.ticket))
         {
             self.hand_out(channel, receipts, now, orders);
         }
@@ -160,7 +174,8 @@ impl Peer {
 
     fn hand_out(&mut self, channel: ChannelId, receipts: bool, now: Timestamp, orders: &mut Vec<Order>) {
         for (mid, waiting) in &mut self.rows {
-            if waiting.is_ticket() || !waiting.is_here() || (!receipts && waiting.repeated && !waiting.is_due(now)) {
+            let is_here = waiting.is_here() || receipts && waiting.place == Place::Dialling;
+            if waiting.is_ticket() || !is_here || (!receipts && waiting.repeated && !waiting.is_due(now)) {
                 continue;
             }
             waiting.place = Place::Queued(channel);

@@ -16,7 +16,10 @@ enum Step {
         schedule: u8,
         ticket: bool,
     },
-    Open,
+    /// The peer calls, or presents a ticket.
+    Open {
+        ticket: bool,
+    },
     Close(usize),
     /// The channel writes the next of its rows.
     Write(usize),
@@ -41,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (any::<bool>(), 0..4u8, prop::bool::weighted(0.1))
             .prop_map(|(keep, schedule, ticket)| Step::Post { keep, schedule, ticket }),
-        2 => Just(Step::Open),
+        2 => any::<bool>().prop_map(|ticket| Step::Open { ticket }),
         2 => (0..3usize).prop_map(Step::Close),
         8 => (0..3usize).prop_map(Step::Write),
         3 => any::<bool>().prop_map(|carried| Step::Answer { carried }),
@@ -112,7 +115,9 @@ impl Model {
         for order in orders {
             match order {
                 Order::Send { channel, mid, .. } => {
-                    assert_ne!(self.dial, Some(mid), "row {mid} is with a dial and with channel {channel}");
+                    // A second copy is known by its id, or would be news.
+                    let doubled = self.dial == Some(mid) && !self.receipts;
+                    assert!(!doubled, "row {mid} is with a dial and with channel {channel}");
                     for (other, rows) in &self.channels {
                         assert!(!rows.contains(&mid), "row {mid} is given to {channel}, and {other} has it");
                     }
@@ -188,10 +193,16 @@ impl Model {
                 let orders = self.courier.post(vec![Post { agent, mid: self.last, row }], true, now);
                 self.obey(orders);
             }
-            Step::Open if self.channels.len() < 3 => {
+            Step::Open { ticket } if self.channels.len() < 3 => {
                 self.names += 1;
+                if self.receipts && !ticket {
+                    self.channels.values_mut().for_each(Vec::clear);
+                }
                 self.channels.insert(self.names, Vec::new());
-                let orders = self.courier.opened(&agent, self.names, self.receipts, now);
+                let orders = match ticket {
+                    true => self.courier.opened(&agent, self.names, self.receipts, now),
+                    false => self.courier.called_us(&agent, self.names, self.receipts, now),
+                };
                 self.obey(orders);
             }
             Step::Close(n) => {
@@ -257,7 +268,7 @@ impl Model {
                 let orders = self.courier.post(self.posts(0), false, now);
                 self.obey(orders);
             }
-            Step::Open | Step::Receipt => {}
+            Step::Open { .. } | Step::Receipt => {}
         }
     }
 
@@ -280,7 +291,7 @@ impl Model {
                 let pause = self.courier.next().map_or(1_000, |next| (next.0 - self.now.0).max(1));
                 // What was given up leaves when the peer calls.
                 if self.courier.next().is_none() && self.channels.is_empty() {
-                    self.step(&Step::Open);
+                    self.step(&Step::Open { ticket: false });
                 }
                 self.step(&Step::Wait(pause));
             }

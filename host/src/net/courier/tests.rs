@@ -98,6 +98,10 @@ impl Desk {
         told(self.courier.opened(&self.peer, channel, receipts, self.now))
     }
 
+    pub(super) fn called_us(&mut self, channel: ChannelId, receipts: bool) -> Vec<Told> {
+        told(self.courier.called_us(&self.peer, channel, receipts, self.now))
+    }
+
     pub(super) fn closed(&mut self, channel: ChannelId) -> Vec<Told> {
         told(self.courier.closed(&self.peer, channel, self.now))
     }
@@ -120,6 +124,10 @@ impl Desk {
 
     pub(super) fn answered(&mut self, channel: ChannelId, mid: u64, receipts: bool) -> Vec<Told> {
         told(self.courier.answered(&self.peer, channel, mid, true, receipts, self.now))
+    }
+
+    pub(super) fn accepted(&mut self, mid: u64) -> Vec<Told> {
+        told(self.courier.accepted(&self.peer, mid, self.now))
     }
 
     pub(super) fn tick(&mut self) -> Vec<Told> {
@@ -252,6 +260,26 @@ fn with_receipts_a_message_stays_until_it_is_received() {
 }
 
 #[test]
+fn where_nobody_has_to_know_that_a_message_was_handed_over_nobody_is_told() {
+    let quiet = |keep| {
+        let row = row(Schedule::Request, keep, false);
+        Arc::new(OutboxRow { message: Outgoing { report: false, ..row.message.clone() }, ..(*row).clone() })
+    };
+    for (keep, receipts, told) in [
+        (Keep::HandedOver, true, vec![]),
+        (Keep::Withdrawn, true, vec![]),
+        (Keep::Withdrawn, false, vec![]),
+        // The ledger takes it out of the store.
+        (Keep::HandedOver, false, vec![HandedOver(1, false)]),
+    ] {
+        let mut desk = Desk::new();
+        desk.opened(3, receipts);
+        assert_eq!(desk.post_as(1, quiet(keep), true), [Send(3, 1)]);
+        assert_eq!(desk.handed(3, 1), told, "{keep:?}, receipts: {receipts}");
+    }
+}
+
+#[test]
 fn a_peer_that_takes_messages_and_closes_is_not_called_more_often_than_the_schedule_says() {
     let mut desk = Desk::new();
     assert_eq!(desk.post(1), [Dial(1)]);
@@ -306,6 +334,24 @@ fn a_ticket_is_presented_by_a_call_of_its_own_though_a_channel_is_open() {
     assert_eq!(desk.post(2), [Send(3, 2)], "others do not wait for it");
     assert_eq!(desk.answered(4, 1, true), [Accepted(1)]);
     assert_eq!(desk.post(3), [Send(3, 3)]);
+}
+
+#[test]
+fn a_ticket_accepted_leaves_others_to_the_channel_there_is() {
+    let mut desk = Desk::new();
+    desk.opened(3, true);
+    assert_eq!(desk.ticket(1), [Dial(1)]);
+    assert_eq!(desk.ticket(2), []);
+    assert_eq!(desk.accepted(1), [Accepted(1), Dial(2)]);
+    assert_eq!(desk.post(3), [Send(3, 3)]);
+    desk.removed(&[2, 3]);
+    assert_eq!(desk.accepted(2), [], "it was withdrawn meanwhile");
+    desk.closed(3);
+    assert_eq!(desk.courier.peers(), 0);
+    // The channel there was is lost as the answer comes.
+    desk.ticket(4);
+    desk.post(5);
+    assert_eq!(desk.accepted(4), [Accepted(4), Dial(5)]);
 }
 
 #[test]

@@ -2,18 +2,42 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod chit;
+
+use chit::Chit;
 use serde_json::{Value, json};
 use tallyho_plugin::testkit::{Net, Site};
 use tallyho_tally::Tally;
 
+/// A site with the tally handler, and one in the place of the chit handler.
+pub fn site(seed: u64) -> Site {
+    Site::new(seed).with::<Tally>().with::<Chit>()
+}
+
 /// Two sites: alice's and bob's.
 pub fn pair(seed: u64) -> Net {
-    Net::pair::<Tally>(seed)
+    Net::new(seed, vec![site(seed * 2).user("alice"), site(seed * 2 + 1).user("bob")])
 }
 
 /// One site with both users.
 pub fn house(seed: u64) -> Net {
-    Net::new(seed, vec![Site::new(seed).with::<Tally>().user("alice").user("bob")])
+    Net::new(seed, vec![site(seed).user("alice").user("bob")])
+}
+
+/// What a chit handler keeps of a half: good and pending milli-CHIPs, and the chain's end.
+pub fn balance(net: i64, pend: i64, end: u64) -> Value {
+    json!({ "net": net, "pend": pend, "end": end, "conf": end, "stat": "con" })
+}
+
+/// Has the chit handler of a user keep this.
+pub fn keeps(site: &mut Site, user: &str, uuid: &str, half: &Value) {
+    site.write("chit.halves", format!("{uuid}\0{user}").as_bytes(), half);
+}
+
+/// Has the chit handler of a user tell of an event of the chain; whether it changed anything.
+pub fn told(site: &mut Site, user: &str, uuid: &str, event: &str) -> bool {
+    let answer = site.command("chit.tell", json!({ "uuid": uuid, "user": user, "event": event })).unwrap();
+    answer["done"].as_bool().unwrap()
 }
 
 /// The place of bob's site.

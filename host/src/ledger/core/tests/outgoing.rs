@@ -2,6 +2,7 @@
 
 use crate::ledger::input::Input;
 use crate::ledger::robot::*;
+use crate::store::{Operation, StoreError};
 use crate::wire::ext::Receipt;
 use tallyho_plugin::Fate;
 use tallyho_plugin::record::AgentId;
@@ -44,6 +45,17 @@ fn a_message_stays_until_its_receipt_and_its_handler_hears_once_that_it_was_hand
     assert_eq!(done.released.withdrawn, [(agent('b'), mid)]);
     assert_eq!(waiting(&mut bench), 0);
     assert_eq!(bench.heard("r0"), ["handed over letter"]);
+}
+
+#[test]
+fn a_receipt_or_report_that_changes_nothing_costs_no_commit() {
+    let mut bench = Bench::new();
+    let mid = send(&mut bench, "letter");
+    bench.apply(vec![delivery(mid, Fate::HandedOver, true), receipt(mid)]);
+    bench.faults.fail(Operation::Commit, 1, StoreError::Conflict);
+    bench.apply(vec![delivery(mid, Fate::HandedOver, true), receipt(mid)]);
+    assert_eq!(bench.faults.failures(), 0);
+    assert_eq!(bench.try_apply(vec![command("r0", &[Do::Notice])]).unwrap_err(), StoreError::Conflict);
 }
 
 #[test]

@@ -1,0 +1,37 @@
+//! One chit alone, from the command to both sides having confirmed it, against one sync of the same disk.
+
+use super::pair::{FOIL, Pair, STOCK};
+use crate::figures::{Effort, Wanted, line, median, timed};
+use std::fs::File;
+use std::io::Write;
+
+/// Bytes that a sync is measured with: a page, as a small commit writes.
+const PAGE: [u8; 4_096] = [7; 4_096];
+
+/// Times of single chits; the sync is taken between any two of them.
+pub fn measure(effort: Effort) {
+    let chits = effort.choose(3, 300);
+    for key in ["ed25519", "p521"] {
+        let mut pair = Pair::new(key, 1);
+        let (payer, payee) = (pair.client(FOIL), pair.client(STOCK));
+        let mut log = tempfile::tempfile().expect("a temporary file can be made");
+        let (mut times, mut syncs) = (Vec::new(), Vec::new());
+        for _ in 0..chits {
+            times.push(pair.pay_one(&payer, &payee).as_secs_f64() * 1e3);
+            syncs.push(sync(&mut log) * 1e3);
+        }
+        let (time, sync) = (median(times), median(syncs));
+        let against = format!("{:.1} syncs of {sync:.2} ms", time / sync);
+        let name = format!("one chit, {key}, to both confirmed");
+        line(effort, &name, &format!("{time:.2} ms"), &against, time / sync, Wanted::AtMost(6.0));
+    }
+}
+
+/// Seconds that a log takes to grow by a page, durably.
+fn sync(log: &mut File) -> f64 {
+    let time = timed(|| {
+        log.write_all(&PAGE).expect("the disk has room");
+        log.sync_all().expect("the disk syncs");
+    });
+    time.as_secs_f64()
+}
