@@ -134,7 +134,7 @@ fn commands_and_targets_come_and_go_with_a_build() {
 fn nothing_is_lost_or_done_twice_by_a_hundred_swaps_and_no_command_fails() {
     let builds = Builds::new();
     let first = builds.make("counter.so", "version=0");
-    let mut sites = [(); 2].map(|()| Site::new().plugins(&["tally", text(&first)]));
+    let mut sites = [(); 2].map(|()| Site::new().plugins(&["tally", "chit", text(&first)]));
     sites.iter_mut().for_each(Site::start);
     let [alice, bob] = &sites;
     let to = related(alice, bob);
@@ -242,7 +242,7 @@ fn a_site_killed_during_a_swap_has_the_old_build_or_the_new_one() {
 fn what_comes_for_a_stopped_plugin_waits_until_it_is_started_and_the_others_serve_on() {
     let builds = Builds::new();
     let first = builds.make("counter.so", "version=1");
-    let mut sites = [(); 2].map(|()| Site::new().plugins(&["tally", text(&first)]));
+    let mut sites = [(); 2].map(|()| Site::new().plugins(&["tally", "chit", text(&first)]));
     sites.iter_mut().for_each(Site::start);
     let to = related(&sites[0], &sites[1]);
     let [alice, bob] = &mut sites;
