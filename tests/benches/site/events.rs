@@ -6,18 +6,17 @@
 
 use crate::figures::{Duel, Effort, Wanted, timed};
 use crate::noop::{ACTION, Counter, TARGET};
-use crate::responder::{PARTNER, TALLY, USER, identity, parts, peer};
+use crate::responder::{PARTNER, TALLY, USER, identity, known, parts, peer};
 use async_std::task;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
-use tallyho::ledger::input::{Inbound, Released};
+use tallyho::ledger::input::{Inbound, Outcome, Released};
 use tallyho::ledger::limits::BATCH;
 use tallyho::ledger::queue::Tell;
 use tallyho::ledger::{Input, Ledger, Outside};
 use tallyho::node::SystemClock;
-use tallyho::site::relations::RelationRegistry;
 use tallyho::store::{MemoryStore, SqliteStore, Store, StoreError, Transaction};
 use tallyho_plugin::Message;
 use tallyho_plugin::record::Chad;
@@ -61,7 +60,7 @@ struct Events {
 
 impl Events {
     fn new(store: Box<dyn Store>) -> Self {
-        let parts = parts(store, Arc::new(RelationRegistry::new()));
+        let parts = parts(store, known([peer(1).agent().clone()]));
         let ledger = Ledger::start(parts, Arc::new(SystemClock), Arc::new(Nowhere)).expect("a new store opens");
         Events { ledger, done: Arc::new(Counter::new()), next: Mutex::new(1) }
     }
@@ -91,7 +90,8 @@ impl Events {
         let (tell, told) = sync_channel(1);
         let tell: Tell = Box::new(move |outcome| drop(tell.send(outcome)));
         task::block_on(self.ledger.submit(self.event(), Some(tell))).expect("the ledger runs");
-        told.recv().expect("an outcome is told");
+        let outcome = told.recv().expect("an outcome is told");
+        assert!(matches!(outcome, Outcome::Done(_)), "the handler was not given it: {outcome:?}");
     }
 }
 

@@ -43,10 +43,16 @@ pub fn peer(number: u32) -> Identity {
     Identity::from_seed(&seed)
 }
 
-/// A site that knows these peers, on a port of its own.
-pub fn responder(store: Box<dyn Store>, peers: impl IntoIterator<Item = AgentId>) -> Responder {
+/// Relations with these peers.
+pub fn known(peers: impl IntoIterator<Item = AgentId>) -> Arc<RelationRegistry> {
     let relations = Arc::new(RelationRegistry::new());
     relations.apply(peers.into_iter().map(|agent| RelationChange::Granted(related(agent))));
+    relations
+}
+
+/// A site that knows these peers, on a port of its own.
+pub fn responder(store: Box<dyn Store>, peers: impl IntoIterator<Item = AgentId>) -> Responder {
+    let relations = known(peers);
     let users = Arc::new(UserBook::default());
     users.add(USER);
     let listener = task::block_on(TcpListener::bind("127.0.0.1:0")).expect("a port is free");
