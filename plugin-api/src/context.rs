@@ -156,6 +156,16 @@ impl<'a> Context<'a> {
             .map_err(|error| Fault::failed(format!("answer of {plugin} {command} does not fit: {error}")))
     }
 
+    /// During `Handler::migrate`: what has been done so far is kept, and the handler called again for more,
+    /// until it returns without asking for that. An event's effects are bounded, so tables of more than a
+    /// few thousand rows are brought over in parts; the handler has to find out itself where it stands.
+    ///
+    /// # Errors
+    /// The host's, where nothing is migrated.
+    pub fn migrate_again(&mut self) -> Result<(), Fault> {
+        self.invoke::<Value>("host", crate::services::host_command::MIGRATE_AGAIN, &Value::Null).map(drop)
+    }
+
     /// Whether a user's signature stands over `text`; `public` is the JWK of a certificate.
     pub fn verify_user(&mut self, public: &Value, text: &[u8], signature: &str) -> bool {
         match user_check(public, text, signature) {

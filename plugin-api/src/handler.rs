@@ -73,7 +73,8 @@ pub trait Handler: Send + Sync + Sized + 'static {
     }
 
     /// Brings the plugin's tables from an older state version to the manifest's, inside the
-    /// transaction that makes this build serve. Called only where they differ.
+    /// transaction that makes this build serve. Called only where they differ. Rows may be of the newer
+    /// version already where an older build was rolled back to that reads both (`Manifest::reads_state`).
     ///
     /// # Errors
     /// A fault; the older build then goes on serving.

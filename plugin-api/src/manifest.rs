@@ -15,6 +15,11 @@ pub struct Manifest {
     pub about: String,
     /// Version of the layout of its tables; see `Handler::migrate`.
     pub state_version: u32,
+    /// Later state versions that this build can work on too, so that it can be rolled back to from a build
+    /// that has them. The rows it writes are of its own version; a later build's `Handler::migrate` is
+    /// then given both kinds.
+    #[serde(default)]
+    pub reads_state: Vec<u32>,
     /// Message targets it claims.
     #[serde(default)]
     pub targets: Vec<Target>,
@@ -162,6 +167,7 @@ impl Manifest {
             version: version.into(),
             about: String::new(),
             state_version: 1,
+            reads_state: Vec::new(),
             targets: Vec::new(),
             tables: Vec::new(),
             reads: Vec::new(),
@@ -180,6 +186,13 @@ impl Manifest {
     #[must_use]
     pub fn state_version(mut self, version: u32) -> Self {
         self.state_version = version;
+        self
+    }
+
+    /// The same, able to work on tables of these later state versions too.
+    #[must_use]
+    pub fn reads_state(mut self, versions: &[u32]) -> Self {
+        self.reads_state.extend(versions);
         self
     }
 

@@ -267,6 +267,8 @@ pub const OUTBOX_FULL: &str = "outbox-full";
 pub mod host_command {
     /// `{}` → `{agent, host, port}`: this site's own address.
     pub const SITE: &str = "site";
+    /// `{}` → null, while `Handler::migrate` runs: it is to be called again, in another transaction.
+    pub const MIGRATE_AGAIN: &str = "migrate.again";
     /// `{cuid}` → `{cuid, name, public, custody, cert}`: a local user; fault `NotFound` otherwise.
     pub const USER: &str = "user";
     /// A `TicketOrder` → `{token, expires, link, uri, invite}`.

@@ -2,6 +2,7 @@
 
 pub mod batches;
 pub mod chits;
+pub mod counter;
 pub mod deal;
 pub mod flows;
 pub mod peer;

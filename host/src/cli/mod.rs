@@ -10,6 +10,7 @@ mod declared;
 mod demo;
 mod limits;
 mod line;
+mod plugins;
 mod reach;
 mod report;
 mod show;
@@ -211,7 +212,9 @@ impl Task<'_> {
     }
 
     fn declared(&self, console: &mut Console<'_>, matches: &ArgMatches, reached: &Reached) -> Result<u8, Fault> {
-        let chosen = reached.declared.chosen(matches).ok_or_else(|| Fault::failed("a command without a meaning"))?;
+        let mut chosen =
+            reached.declared.chosen(matches).ok_or_else(|| Fault::failed("a command without a meaning"))?;
+        plugins::name_file_from_here(&mut chosen);
         let words: Vec<&str> = chosen.spec.words.iter().map(String::as_str).collect();
         let waited = reached.site.perform(&chosen)?;
         self.answer(console, &words, &waited.answer)?;

@@ -1,6 +1,6 @@
 //! The host's own commands, described as a plugin describes its.
 
-use tallyho_plugin::ArgumentKind::{Choice, Integer, Json, Text};
+use tallyho_plugin::ArgumentKind::{Choice, Flag, Integer, Json, Text};
 use tallyho_plugin::{Argument, CommandSpec, Manifest};
 
 /// The name under which the host's commands are called.
@@ -12,6 +12,10 @@ pub fn manifest() -> Manifest {
         Argument::positional("agent", Text, "the site's agent id")
             .example("c0rNdSQWCuNySKumc-ht5ZRPKu5M7GqegBFu-jhzlrg")
     };
+    let plugin = || Argument::positional("name", Text, "the plugin's name").example("tally");
+    let mut file = Argument::positional("file", Text, "its library [default: the one it was loaded from]")
+        .example("target/release/libtallyho_tally.so");
+    file.required = false;
     Manifest::new(HOST, env!("CARGO_PKG_VERSION"))
         .about("the site itself: users, peers, bans, plugins")
         .command(CommandSpec::new("status", "The running site at a glance").words(&["status"]))
@@ -62,4 +66,26 @@ pub fn manifest() -> Manifest {
                 .argument(Argument::positional("addr", Text, "the address").example("192.0.2.7")),
         )
         .command(CommandSpec::new("plugin.list", "Plugins and how they fare").words(&["plugin", "list"]))
+        .command(
+            CommandSpec::new("plugin.swap", "Have another build of a plugin serve, without a pause")
+                .words(&["plugin", "swap"])
+                .argument(plugin())
+                .argument(file)
+                .argument(Argument::option("migrate", Flag, "bring its tables to the build's state version")),
+        )
+        .command(
+            CommandSpec::new("plugin.rollback", "Have the generation before serve again")
+                .words(&["plugin", "rollback"])
+                .argument(plugin()),
+        )
+        .command(
+            CommandSpec::new("plugin.stop", "Give a plugin no events; they wait until it is started")
+                .words(&["plugin", "stop"])
+                .argument(plugin()),
+        )
+        .command(
+            CommandSpec::new("plugin.start", "Have a plugin serve again that was stopped or suspended")
+                .words(&["plugin", "start"])
+                .argument(plugin()),
+        )
 }

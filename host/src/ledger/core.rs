@@ -2,10 +2,19 @@
 
 mod batch;
 mod deliveries;
+mod held;
 mod messages;
+mod overdue;
+mod rollback;
+mod start;
+mod state;
+mod swap;
 #[cfg(test)]
 #[path = "core/tests/mod.rs"]
 mod tests;
+
+pub use state::StateError;
+pub use swap::{Swap, Swapped};
 
 use super::buffer::Buffer;
 use super::inbound::Windows;
@@ -15,18 +24,21 @@ use super::limits::NOTICE_SLOTS;
 use super::outbox::{self, OutboxError};
 use super::services::{EventServices, Host};
 use super::sweep::Sweep;
-use super::table::PluginTable;
+use super::table::{PluginTable, RolledBack};
 use super::timers;
 use super::verify::Checked;
+use super::watch::{Stuck, Watch};
 use crate::crash::crash_point;
 use crate::site::relations::RelationRegistry;
 use crate::store::{Store, StoreError, Transaction};
 use arc_swap::ArcSwap;
-use batch::Batch;
+use batch::{Batch, Turn};
+use serde_json::Value;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tallyho_plugin::record::{AgentId, Timestamp};
-use tallyho_plugin::{Command, Event, Life};
+use tallyho_plugin::{Command, Event};
 
 /// What a core is made of.
 pub struct Parts {
@@ -39,16 +51,37 @@ pub struct Parts {
     /// Who may talk to whom; changed after each commit.
     pub relations: Arc<RelationRegistry>,
     /// Seeds for events' random bytes.
-    pub seeds: Box<dyn FnMut() -> [u8; 32] + Send>,
+    pub seeds: Seeding,
+}
+
+/// Where seeds come from.
+#[derive(Clone)]
+struct Seeds(Arc<Mutex<Seeding>>);
+
+type Seeding = Box<dyn FnMut() -> [u8; 32] + Send>;
+
+impl Seeds {
+    fn draw(&self) -> [u8; 32] {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)()
+    }
 }
 
 /// Runs events; see the module.
 pub struct Core {
-    parts: Parts,
+    store: Box<dyn Store>,
+    table: Arc<ArcSwap<PluginTable>>,
+    host: Arc<dyn Host>,
+    relations: Arc<RelationRegistry>,
+    seeds: Seeds,
     windows: Windows,
     journal: Journal,
     latest: Timestamp,
     next_timer: Option<Timestamp>,
+    watch: Option<Watch>,
+    /// What the core has done by itself and the next commit is to tell.
+    news: Vec<Value>,
+    /// Builds that it has rolled back by itself, likewise.
+    fallen: Vec<RolledBack>,
 }
 
 /// What came of a batch: an outcome for each input, and what may leave.
@@ -65,49 +98,23 @@ impl Core {
     ///
     /// # Errors
     /// The store's.
-    pub fn open(mut parts: Parts) -> Result<Self, StoreError> {
-        let mut transaction = parts.store.begin()?;
+    pub fn open(parts: Parts) -> Result<Self, StoreError> {
+        let Parts { mut store, table, host, relations, seeds } = parts;
+        let mut transaction = store.begin()?;
         let journal = Journal::open(&mut *transaction)?;
         let (_, next_timer) = timers::due(&mut *transaction, Timestamp(i64::MIN))?;
         transaction.commit()?;
-        Ok(Core { parts, windows: Windows::default(), journal, latest: Timestamp(0), next_timer })
+        let seeds = Seeds(Arc::new(Mutex::new(seeds)));
+        let windows = Windows::default();
+        let latest = Timestamp(0);
+        let (watch, news, fallen) = (None, Vec::new(), Vec::new());
+        Ok(Core { store, table, host, relations, seeds, windows, journal, latest, next_timer, watch, news, fallen })
     }
 
-    /// What has to be done at start: plugins are told, then whatever waits is released.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn start(&mut self, now: Timestamp) -> Result<Released, StoreError> {
-        let table = self.parts.table.load_full();
-        let lives = table
-            .all()
-            .into_iter()
-            .map(|serving| Input::Life { plugin: serving.manifest().name.clone(), life: Life::Started });
-        let inputs: Vec<(Input, Checked)> = lives.map(|life| (life, Checked::new())).collect();
-        let done = self.apply(&inputs, now)?;
-        for (outcome, (input, _)) in done.outcomes.iter().zip(&inputs) {
-            if let (Outcome::Fault(fault), Input::Life { plugin, .. }) = (outcome, input) {
-                log::error!("plugin {plugin} could not take up its work: {fault}");
-            }
-        }
-        // Everything is read from the outbox once more, so what these events sent is included.
-        let mut released = Released { posts: Vec::new(), local: Vec::new(), withdrawn: Vec::new(), ..done.released };
-        let mut transaction = self.parts.store.begin()?;
-        let own = self.parts.host.agent().clone();
-        for (agent, _) in outbox::agents(&mut *transaction).map_err(unreadable)? {
-            if agent == own {
-                let mut after = 0;
-                loop {
-                    let rows = outbox::window(&mut *transaction, &own, after).map_err(unreadable)?;
-                    let Some((last, _)) = rows.last() else { break };
-                    after = *last;
-                    released.local.extend(rows.iter().map(|(mid, _)| *mid));
-                }
-            } else {
-                released.posts.append(&mut posts(&mut *transaction, &agent, 0)?);
-            }
-        }
-        Ok(released)
+    /// Has handlers watched from now on: one that is not done with an event in time is given up, and its
+    /// plugin suspended. Takes a thread.
+    pub fn watch(&mut self, deadline: Duration) {
+        self.watch = Some(Watch::new(deadline));
     }
 
     /// Messages for `agent` above the id `after`, one window of them.
@@ -115,7 +122,7 @@ impl Core {
     /// # Errors
     /// The store's.
     pub fn refill(&mut self, agent: &AgentId, after: u64) -> Result<Vec<Post>, StoreError> {
-        posts(&mut *self.parts.store.begin()?, agent, after)
+        posts(&mut *self.store.begin()?, agent, after)
     }
 
     /// Deletes a few rows of the host's that have run out.
@@ -123,8 +130,8 @@ impl Core {
     /// # Errors
     /// The store's.
     pub fn sweep(&mut self, sweep: &mut Sweep, now: Timestamp) -> Result<(), StoreError> {
-        let ended = sweep.step(self.parts.store.begin()?, self.latest.max(now))?;
-        self.parts.relations.apply(ended);
+        let ended = sweep.step(self.store.begin()?, self.latest.max(now))?;
+        self.relations.apply(ended);
         Ok(())
     }
 
@@ -136,7 +143,7 @@ impl Core {
         if self.next_timer.is_none_or(|next| next > now) {
             return Ok(Vec::new());
         }
-        let mut transaction = self.parts.store.begin()?;
+        let mut transaction = self.store.begin()?;
         let (due, next) = timers::due(&mut *transaction, now)?;
         self.next_timer = due.first().map(|timer| timer.due).or(next);
         Ok(due.into_iter().map(|timers::Due { plugin, key, due }| Input::Timer { plugin, key, due }).collect())
@@ -155,7 +162,7 @@ impl Core {
         &mut self,
         read: impl FnOnce(&mut dyn Transaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        read(&mut *self.parts.store.begin()?)
+        read(&mut *self.store.begin()?)
     }
 
     /// What a command answers that changes nothing, without a commit: while the store refuses writes,
@@ -165,25 +172,35 @@ impl Core {
     /// The store's.
     pub fn look(&mut self, input: &Input, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
         let Input::Command { plugin, name, argument } = input else { return Ok(None) };
-        let Parts { store, table, host, seeds, .. } = &mut self.parts;
         if plugin == "host" {
             return Ok(None); // those that come here all write; see `node::views` for the others
         }
-        let table = table.load_full();
-        let mut transaction = store.begin()?;
-        let (buffer, checked) = (Buffer::new(&mut *transaction), Checked::new());
-        let mut services = EventServices::new(buffer, &table, &**host, &checked, self.latest.max(now), seeds());
-        let command = Command { name: name.clone(), caller: None, body: argument.clone() };
-        let result = services.run(plugin, &Event::Command(command));
-        let EventServices { buffer, released, broken, .. } = services;
-        if let Some(error) = broken {
-            return Err(error);
+        let (table, host, seed) = (self.table.load_full(), Arc::clone(&self.host), self.seeds.draw());
+        let now = self.latest.max(now);
+        let (plugin, body) = (plugin.clone(), argument.clone());
+        let event = Event::Command(Command { name: name.clone(), caller: None, body });
+        let mut transaction = self.store.begin()?;
+        let looked = watched(&mut self.watch, &mut *transaction, move |transaction| {
+            let (buffer, checked) = (Buffer::new(transaction), Checked::new());
+            let mut services = EventServices::new(buffer, &table, &*host, &checked, now, seed);
+            let result = services.run(&plugin, &event);
+            let EventServices { buffer, released, broken, .. } = services;
+            match (broken, result) {
+                (Some(error), _) => Err(error),
+                (None, Ok(answer)) if buffer.count() == 0 && released.is_empty() => Ok(Some(Outcome::Done(answer))),
+                (None, Ok(_)) => Ok(None),
+                (None, Err(fault)) => Ok(Some(Outcome::Fault(fault))),
+            }
+        });
+        drop(transaction);
+        match looked {
+            Ok(looked) => looked,
+            // It is held now, and says so.
+            Err(stuck) => {
+                self.overdue(stuck);
+                self.look(input, now)
+            }
         }
-        Ok(match result {
-            Ok(answer) if buffer.count() == 0 && released.is_empty() => Some(Outcome::Done(answer)),
-            Ok(_) => None,
-            Err(fault) => Some(Outcome::Fault(fault)),
-        })
     }
 
     /// Runs the inputs, each with the signature checks made for it, and commits. The time of an event
@@ -192,69 +209,133 @@ impl Core {
     /// # Errors
     /// The store's: then nothing has happened, and the same inputs may be given again.
     pub fn apply(&mut self, inputs: &[(Input, Checked)], now: Timestamp) -> Result<Done, StoreError> {
+        self.apply_shared(&Arc::new(inputs.to_vec()), now)
+    }
+
+    /// The same with inputs that a watched thread can be given without copying them.
+    ///
+    /// # Errors
+    /// As for [`apply`](Self::apply).
+    pub fn apply_shared(&mut self, inputs: &Arc<Vec<(Input, Checked)>>, now: Timestamp) -> Result<Done, StoreError> {
         self.latest = self.latest.max(now);
-        let journal = self.journal;
-        let result = self.run(inputs);
-        match &result {
-            Ok(done) => {
-                self.windows.commit();
-                self.parts.relations.apply(done.released.relations.iter().cloned());
+        let result = loop {
+            match self.run(inputs) {
+                Ok(Err(stuck)) => self.overdue(stuck),
+                Ok(Ok(done)) => break Ok(done),
+                Err(error) => break Err(error),
             }
-            Err(_) => {
-                self.windows.roll_back();
-                self.journal = journal;
-                // Look again: the timers found may not have been run.
-                self.next_timer = Some(self.latest);
-            }
+        };
+        if result.is_err() {
+            // Look again: the timers found may not have been run.
+            self.next_timer = Some(self.latest);
         }
         result
     }
 
-    fn run(&mut self, inputs: &[(Input, Checked)]) -> Result<Done, StoreError> {
-        let Core { parts, windows, journal, latest, next_timer } = self;
-        let table = parts.table.load_full();
-        let mut transaction = parts.store.begin()?;
-        let mut batch = Batch {
-            transaction: &mut *transaction,
-            table: &table,
-            host: &*parts.host,
-            relations: &parts.relations,
-            seeds: &mut *parts.seeds,
-            windows,
-            journal,
-            now: *latest,
-            released: Released::default(),
-            measures: Vec::new(),
-            changed: false,
+    fn run(&mut self, inputs: &Arc<Vec<(Input, Checked)>>) -> Result<Result<Done, Stuck>, StoreError> {
+        let table = self.table.load_full();
+        let mut turn = self.turn(Arc::clone(&table));
+        let mut transaction = self.store.begin()?;
+        for rolled_back in &self.fallen {
+            rollback::record(&mut *transaction, &mut turn, rolled_back)?;
+        }
+        let inputs = Arc::clone(inputs);
+        let ran = watched(&mut self.watch, &mut *transaction, move |transaction| {
+            let mut batch = Batch { transaction, turn };
+            let mut outcomes = Vec::with_capacity(inputs.len());
+            for (input, checked) in &*inputs {
+                outcomes.push(batch.input(input, checked)?);
+            }
+            Ok((batch.turn, outcomes))
+        });
+        let (turn, outcomes) = match ran {
+            Ok(ran) => ran?,
+            // Everything is rolled back, and the same inputs run again without that plugin.
+            Err(stuck) => return Ok(Err(stuck)),
         };
-        let mut outcomes = Vec::with_capacity(inputs.len());
-        for (input, checked) in inputs {
-            outcomes.push(batch.input(input, checked)?);
+        let sealed = seal(transaction, turn, self.latest)?;
+        if !Arc::ptr_eq(&sealed.turn.table, &table) {
+            // A build on probation has failed in this batch.
+            self.table.store(Arc::clone(&sealed.turn.table));
         }
-        let Batch { mut released, measures, changed, .. } = batch;
-        if !changed {
-            // Commands that only look cost no commit, nor does what is known already.
-            measures.into_iter().for_each(|(serving, name, add)| serving.measure(&name, add));
-            return Ok(Done { outcomes, released });
+        self.fallen.clear();
+        let released = self.sealed(sealed);
+        Ok(Ok(Done { outcomes, released }))
+    }
+
+    /// What a batch works with. The windows are lost with a batch that fails, and then read again.
+    fn turn(&mut self, table: Arc<PluginTable>) -> Turn {
+        Turn {
+            table,
+            host: Arc::clone(&self.host),
+            relations: Arc::clone(&self.relations),
+            seeds: self.seeds.clone(),
+            windows: std::mem::take(&mut self.windows),
+            journal: self.journal,
+            now: self.latest,
+            released: Released { notices: self.news.clone(), ..Released::default() },
+            measures: Vec::new(),
+            changed: !self.news.is_empty(),
         }
-        // What is taken back in the same batch must not leave after having been taken back.
-        let withdrawn: HashSet<(&AgentId, u64)> = released.withdrawn.iter().map(|(agent, mid)| (agent, *mid)).collect();
-        released.posts.retain(|post| !withdrawn.contains(&(&post.agent, post.mid)));
-        released.receipts = windows.write(&mut *transaction)?;
-        journal.mark(&mut *transaction)?;
-        let notices: Result<Vec<_>, _> = released.notices.iter().map(serde_json::to_vec).collect();
-        let notices = notices.map_err(|error| StoreError::Engine(error.to_string()))?;
-        journal::ring(&mut *transaction, "host.notices", NOTICE_SLOTS, &notices)?;
-        let (due, next) = timers::due(&mut *transaction, *latest)?;
-        *next_timer = due.first().map(|timer| timer.due).or(next);
-        crash_point("before-commit");
-        transaction.commit()?;
-        crash_point("after-commit");
+    }
+
+    /// A batch is durable: what memory holds of it follows.
+    fn sealed(&mut self, sealed: Sealed) -> Released {
+        let Sealed { turn, next_timer } = sealed;
+        let Turn { mut windows, journal, released, measures, .. } = turn;
+        windows.commit();
+        self.news.clear();
+        (self.windows, self.journal) = (windows, journal);
+        if let Some(next_timer) = next_timer {
+            self.next_timer = next_timer;
+        }
         for (serving, name, add) in measures {
             serving.measure(&name, add);
         }
-        Ok(Done { outcomes, released })
+        self.relations.apply(released.relations.iter().cloned());
+        released
     }
+}
+
+/// Runs handlers with the transaction, under watch where there is one.
+fn watched<R: Send + 'static>(
+    watch: &mut Option<Watch>,
+    transaction: &mut (dyn Transaction + '_),
+    job: impl FnOnce(&mut dyn Transaction) -> R + Send + 'static,
+) -> Result<R, Stuck> {
+    match watch {
+        None => Ok(job(transaction)),
+        Some(watch) => watch.run(transaction, |lent| job(lent)),
+    }
+}
+
+/// A batch that is durable.
+struct Sealed {
+    turn: Turn,
+    /// When the next timer comes due, where that was looked up.
+    next_timer: Option<Option<Timestamp>>,
+}
+
+/// Writes what belongs to a batch as a whole, and commits.
+fn seal(mut transaction: Box<dyn Transaction + '_>, mut turn: Turn, now: Timestamp) -> Result<Sealed, StoreError> {
+    if !turn.changed {
+        // Commands that only look cost no commit, nor does what is known already.
+        return Ok(Sealed { turn, next_timer: None });
+    }
+    let released = &mut turn.released;
+    // What is taken back in the same batch must not leave after having been taken back.
+    let withdrawn: HashSet<(&AgentId, u64)> = released.withdrawn.iter().map(|(agent, mid)| (agent, *mid)).collect();
+    released.posts.retain(|post| !withdrawn.contains(&(&post.agent, post.mid)));
+    released.receipts = turn.windows.write(&mut *transaction)?;
+    turn.journal.mark(&mut *transaction)?;
+    let notices: Result<Vec<_>, _> = released.notices.iter().map(serde_json::to_vec).collect();
+    let notices = notices.map_err(|error| StoreError::Engine(error.to_string()))?;
+    journal::ring(&mut *transaction, "host.notices", NOTICE_SLOTS, &notices)?;
+    let (due, next) = timers::due(&mut *transaction, now)?;
+    crash_point("before-commit");
+    transaction.commit()?;
+    crash_point("after-commit");
+    Ok(Sealed { turn, next_timer: Some(due.first().map(|timer| timer.due).or(next)) })
 }
 
 fn posts(transaction: &mut dyn Transaction, agent: &AgentId, after: u64) -> Result<Vec<Post>, StoreError> {

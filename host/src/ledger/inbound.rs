@@ -10,6 +10,7 @@ use crate::wire::ext::Receipt;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tallyho_plugin::record::AgentId;
+use tallyho_plugin::services::Range;
 
 const TABLE: &str = "host.inbound";
 
@@ -149,6 +150,28 @@ impl Windows {
     pub fn roll_back(&mut self) {
         for agent in std::mem::take(&mut self.touched).into_keys() {
             self.known.remove(&agent);
+        }
+    }
+}
+
+/// Peers whose messages, some of them, could not be applied when they came.
+///
+/// # Errors
+/// The store's.
+pub fn held(transaction: &mut dyn Transaction) -> Result<Vec<AgentId>, StoreError> {
+    let (mut agents, mut from) = (Vec::new(), Vec::new());
+    loop {
+        let rows = transaction.scan(TABLE, &Range { from, to: None, reverse: false, limit: 1_000 })?;
+        for (agent, bytes) in &rows {
+            let applied: Applied = ciborium::from_reader(bytes.as_slice())
+                .map_err(|error| StoreError::Engine(format!("received ids: {error}")))?;
+            if !applied.held.is_empty() {
+                agents.push(AgentId(String::from_utf8_lossy(agent).into_owned()));
+            }
+        }
+        match rows.last() {
+            Some((last, _)) => from = [last.as_slice(), &[0]].concat(),
+            None => return Ok(agents),
         }
     }
 }

@@ -67,6 +67,13 @@ pub enum Input {
         /// When it was due.
         due: Timestamp,
     },
+    /// An event that has waited for its plugin to serve again.
+    Waiting {
+        /// Whose.
+        plugin: String,
+        /// Its number among those.
+        number: u64,
+    },
     /// A turn in a plugin's life.
     Life {
         /// Whose.
@@ -159,6 +166,9 @@ pub struct Released {
     pub receipts: Vec<(AgentId, Receipt)>,
     /// Rows addressed to this site itself, to be run as [`Input::Local`].
     pub local: Vec<u64>,
+    /// Events that have waited for their plugin, by its name and their number, to be run as
+    /// [`Input::Waiting`].
+    pub waiting: Vec<(String, u64)>,
     /// Notices for people.
     pub notices: Vec<Value>,
     /// Relations granted or ended.
@@ -170,11 +180,12 @@ pub struct Released {
 impl Released {
     /// Whether nothing is let out.
     pub fn is_empty(&self) -> bool {
-        let Released { posts, withdrawn, receipts, local, notices, relations, places } = self;
+        let Released { posts, withdrawn, receipts, local, waiting, notices, relations, places } = self;
         posts.is_empty()
             && withdrawn.is_empty()
             && receipts.is_empty()
             && local.is_empty()
+            && waiting.is_empty()
             && notices.is_empty()
             && relations.is_empty()
             && places.is_empty()
@@ -186,6 +197,7 @@ impl Released {
         self.withdrawn.append(&mut other.withdrawn);
         self.receipts.append(&mut other.receipts);
         self.local.append(&mut other.local);
+        self.waiting.append(&mut other.waiting);
         self.notices.append(&mut other.notices);
         self.relations.append(&mut other.relations);
         self.places.append(&mut other.places);

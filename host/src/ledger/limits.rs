@@ -1,5 +1,7 @@
 //! The ledger's bounds, each with its reason.
 
+use std::time::Duration;
+
 /// Inputs waiting. A peer's connection stops reading when it is full, so memory stays bounded by
 /// this many messages of at most 64 KiB (64 MiB) whatever peers do.
 pub const QUEUE: usize = 1_024;
@@ -63,6 +65,34 @@ pub const TIMER_RETRY_MS: i64 = 60_000;
 
 /// Messages that a handler could not handle, kept for the operator, oldest overwritten.
 pub const QUARANTINE_SLOTS: u64 = 1_024;
+
+/// How long a handler may take for one event, unless the configuration says otherwise. All others wait
+/// meanwhile. The slowest honest event, a chain of thousands of chits whose signatures were not checked
+/// beforehand, takes about a second.
+pub const HANDLER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Events that a build swapped in handles before it is trusted. Until then the generation before it stays
+/// at hand to be tried on an event that fails.
+pub const PROBATION_EVENTS: u64 = 1_000;
+
+/// The fault of a build on probation that has it rolled back. The first: the generation before handles the
+/// very same event over the very same tables, which is proof enough. (A fault that both have is the event's.)
+pub const FAULT_BUDGET: u64 = 1;
+
+/// How often within the deadline the watch looks, so that a handler is found late by so much of it.
+pub const WATCH_TICKS: u32 = 20;
+
+/// Handlers that loop for ever in this process: their threads cannot be ended, and each takes what processor
+/// time the others leave. With so many of them no plugin is swapped or started before a restart.
+pub const STUCK_THREADS: usize = 4;
+
+/// Messages kept for a plugin that is held, from peers that do not keep them themselves: 64 MiB of the
+/// largest. Those beyond are dropped, and their senders repeat them on their own schedules.
+pub const EVENTS_HELD: u64 = 1_024;
+
+/// Events of all kinds kept for a plugin that is held. Reports on its own messages are never sent again,
+/// and there is one at most for each of its messages that waits for a peer.
+pub const REPORTS_HELD: u64 = 100_000;
 
 /// The first and the longest wait, in milliseconds, before a batch that the store refused is run
 /// again.

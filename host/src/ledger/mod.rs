@@ -18,6 +18,7 @@ pub mod outbox;
 pub mod queue;
 #[cfg(test)]
 mod relate_tests;
+pub mod remembered;
 #[cfg(test)]
 mod robot;
 pub mod router;
@@ -27,7 +28,10 @@ pub mod sweep;
 pub mod table;
 pub mod thread;
 pub mod timers;
+pub mod times;
 pub mod verify;
+pub mod waiting;
+pub mod watch;
 
 pub use self::core::{Core, Parts};
 pub use input::{Inbound, Input, Outcome, Post, Released};

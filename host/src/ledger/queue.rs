@@ -1,13 +1,14 @@
 //! Inputs waiting for the ledger, bounded, with producers that can wait without a thread.
 
 use super::core::Core;
-use super::input::{Input, Outcome};
+use super::input::{Input, Outcome, Released};
 use super::limits::QUEUE;
 use super::verify::Slot;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tallyho_plugin::record::Timestamp;
 
 /// Told what came of an input once that is durable.
 pub type Tell = Box<dyn FnOnce(Outcome) + Send>;
@@ -20,12 +21,17 @@ pub enum Item {
     Input(Input, Option<Slot>, Option<Tell>),
     /// Something to be done with the core between two batches.
     Ask(Box<dyn FnOnce(&mut Core) + Send>),
+    /// The same, letting something out; then whoever waits is told.
+    Alter(Alter),
 }
+
+/// Changes the core at this time; what that lets out, and what to call once it has left.
+pub type Alter = Box<dyn FnOnce(&mut Core, Timestamp) -> (Released, Box<dyn FnOnce() + Send>) + Send>;
 
 impl Item {
     /// Whether somebody waits for it, so that it can be done or refused while nothing can be committed.
     pub fn is_awaited(&self) -> bool {
-        matches!(self, Item::Ask(_) | Item::Input(Input::Command { .. }, ..))
+        matches!(self, Item::Ask(_) | Item::Alter(_) | Item::Input(Input::Command { .. }, ..))
     }
 }
 

@@ -23,7 +23,7 @@ impl Seeds {
     /// # Panics
     /// Where the system has no random bytes: nothing that is signed could be trusted then.
     #[allow(clippy::expect_used)]
-    pub fn next(&mut self) -> [u8; 32] {
+    pub fn draw(&mut self) -> [u8; 32] {
         if self.left == 0 {
             aws_lc_rs::rand::fill(self.drawn.as_flattened_mut()).expect("the system has random bytes");
             self.left = DRAWN;
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn no_seed_is_given_twice_nor_kept() {
         let mut seeds = Seeds::new();
-        let given: HashSet<[u8; 32]> = (0..3 * DRAWN + 1).map(|_| seeds.next()).collect();
+        let given: HashSet<[u8; 32]> = (0..3 * DRAWN + 1).map(|_| seeds.draw()).collect();
         assert_eq!(given.len(), 3 * DRAWN + 1);
         assert!(!given.contains(&[0; 32]));
         assert!(seeds.drawn.iter().all(|kept| *kept == [0; 32] || !given.contains(kept)));

@@ -9,6 +9,7 @@ use super::outbox::{self, OutboxError};
 use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
+use super::watch::at_work;
 use crate::site::addresses::{self, Source};
 use crate::site::relations::{self, RelationError};
 use crate::store::StoreError;
@@ -18,8 +19,12 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::time::Instant;
+use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
-use tallyho_plugin::services::{Check, LogLevel, NOT_SERVED, OUTBOX_FULL, Outgoing, Range, Relation, Row, Services};
+use tallyho_plugin::services::{
+    Check, LogLevel, NOT_SERVED, OUTBOX_FULL, Outgoing, Range, Relation, Row, Services, host_command,
+};
 use tallyho_plugin::{Command, Event, Fault, FaultKind};
 
 /// The keys of the site, and what else an event may ask of the host itself.
@@ -100,6 +105,10 @@ pub struct EventServices<'e> {
     stack: Vec<String>,
     /// An invoked plugin's fault, which is the event's.
     spoilt: Option<Fault>,
+    /// Whether a migration is under way, and wants another transaction.
+    pub migrating: Option<bool>,
+    /// The plugin that failed first, by its own fault.
+    pub failed: Option<String>,
     /// The store failed: whatever the handler makes of it, the event has to be run again.
     pub broken: Option<StoreError>,
     /// Lines logged.
@@ -128,6 +137,8 @@ impl<'e> EventServices<'e> {
             released: Released::default(),
             stack: Vec::new(),
             spoilt: None,
+            migrating: None,
+            failed: None,
             broken: None,
             metrics: BTreeMap::new(),
             lines: 0,
@@ -140,18 +151,47 @@ impl<'e> EventServices<'e> {
     /// The handler's fault, or that of a plugin it called.
     pub fn run(&mut self, plugin: &str, event: &Event) -> Result<Vec<u8>, Fault> {
         let table = self.table;
-        let Some(serving) = table.named(plugin) else {
+        let Some(seat) = table.seat(plugin) else {
             return Err(Fault::not_found(format!("no plugin {plugin} serves")).fix("see `tallyho plugin list`"));
         };
+        if let Some(hold) = &seat.held {
+            return Err(hold.fault(plugin));
+        }
+        let serving = &seat.serving;
         self.stack.push(plugin.to_owned());
+        let (_in_flight, _at_work, begun) = (serving.enter(), at_work(serving.generation()), Instant::now());
         let result = serving.plugin.handle(event, self);
+        serving.times.add(begun.elapsed());
         self.stack.pop();
+        if result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed) {
+            self.failed.get_or_insert_with(|| plugin.to_owned());
+        }
         let result = match self.spoilt.clone() {
             Some(fault) => Err(fault),
             None => result,
         };
         serving.count(result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed));
         result
+    }
+
+    /// Has the plugin bring its tables from an older state version to its own.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn migrate(&mut self, plugin: &str, from: u32) -> Result<(), Fault> {
+        let table = self.table;
+        let Some(serving) = table.named(plugin) else {
+            return Err(Fault::not_found(format!("no plugin {plugin} serves")));
+        };
+        self.stack.push(plugin.to_owned());
+        self.migrating = Some(false);
+        let _at_work = at_work(serving.generation());
+        let result = serving.plugin.migrate(from, self);
+        self.stack.pop();
+        match self.spoilt.clone() {
+            Some(fault) => Err(fault),
+            None => result,
+        }
     }
 
     fn current(&self) -> &str {
@@ -361,6 +401,10 @@ impl Services for EventServices<'_> {
 
     fn invoke(&mut self, plugin: &str, command: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {
         let caller = self.current().to_owned();
+        if let (Some(again), "host", host_command::MIGRATE_AGAIN) = (&mut self.migrating, plugin, command) {
+            *again = true;
+            return to_cbor(&Value::Null);
+        }
         if plugin == "host" {
             let mut call = HostCall {
                 buffer: &mut self.buffer,

@@ -1,13 +1,15 @@
 //! Which plugin serves what.
 
-use super::limits::METRICS;
+use super::limits::{FAULT_BUDGET, METRICS, PROBATION_EVENTS};
+use super::times::Times;
 use crate::plugin::Plugin;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tallyho_plugin::{Manifest, Target};
+use std::time::Duration;
+use tallyho_plugin::{Fault, Manifest, Target};
 
-/// A plugin that serves, with what has been counted of it since it began.
+/// A generation of a plugin, with what has been counted of it since it began.
 pub struct Serving {
     /// The plugin.
     pub plugin: Arc<dyn Plugin>,
@@ -15,6 +17,10 @@ pub struct Serving {
     pub calls: AtomicU64,
     /// Events it failed (its own fault, not its input's).
     pub faults: AtomicU64,
+    /// How long its events have taken.
+    pub times: Times,
+    /// Calls of it under way, on any thread.
+    in_flight: AtomicUsize,
     /// Its own counters, by name.
     metrics: Mutex<BTreeMap<String, i64>>,
 }
@@ -31,11 +37,122 @@ pub struct Clash {
     pub second: String,
 }
 
+/// Why a plugin that is there is given no events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// The operator has stopped it.
+    Stopped,
+    /// Its handler was not done in time.
+    Overdue {
+        /// How long it had.
+        deadline: Duration,
+    },
+}
+
+impl Hold {
+    /// Its state in a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Hold::Stopped => "stopped",
+            Hold::Overdue { .. } => "suspended",
+        }
+    }
+
+    /// Why, for people.
+    pub fn why(&self) -> String {
+        match self {
+            Hold::Stopped => "the operator has stopped it".to_owned(),
+            Hold::Overdue { deadline } => format!("its handler was not done with an event within {deadline:?}"),
+        }
+    }
+
+    /// The answer to whoever wants something of the plugin.
+    pub fn fault(&self, plugin: &str) -> Fault {
+        let fix = match self {
+            Hold::Stopped => format!("`tallyho plugin start {plugin}` has it serve again"),
+            Hold::Overdue { .. } => format!(
+                "swap in a build that is mended (`tallyho plugin swap {plugin} FILE`), or have it try again \
+                 (`tallyho plugin start {plugin}`)"
+            ),
+        };
+        Fault::host(format!("plugin {plugin} is {}: {}", self.word(), self.why())).code(self.word()).fix(fix)
+    }
+}
+
+/// A plugin's place in the table.
+#[derive(Clone)]
+pub struct Seat {
+    /// The generation that serves.
+    pub serving: Arc<Serving>,
+    /// Why it is given no events at present.
+    pub held: Option<Hold>,
+    /// The generation before, to which can be rolled back.
+    pub previous: Option<Arc<Serving>>,
+    /// Whether the generation that serves still has to prove itself.
+    pub probation: Option<Arc<Probation>>,
+    /// The last build that did not, and why.
+    pub failed: Option<Arc<RolledBack>>,
+}
+
+/// The first events of a build swapped in.
+pub struct Probation {
+    /// How many are left.
+    left: AtomicU64,
+    /// Faults that the generation before did not share.
+    faults: AtomicU64,
+}
+
+impl Default for Probation {
+    fn default() -> Self {
+        Probation { left: AtomicU64::new(PROBATION_EVENTS), faults: AtomicU64::new(0) }
+    }
+}
+
+impl Probation {
+    /// Events left until it is over.
+    pub fn left(&self) -> u64 {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    /// It has handled an event.
+    pub fn pass(&self) {
+        // Only the thread that runs events comes here.
+        self.left.store(self.left().saturating_sub(1), Ordering::Relaxed);
+    }
+
+    /// It had a fault that the generation before did not; whether that is one too many.
+    pub fn fail(&self) -> bool {
+        self.faults.fetch_add(1, Ordering::Relaxed) + 1 >= FAULT_BUDGET
+    }
+}
+
+/// A build that did not prove itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolledBack {
+    /// The plugin.
+    pub name: String,
+    /// Its generation.
+    pub from: u64,
+    /// The one that serves again.
+    pub to: u64,
+    /// Its version.
+    pub version: String,
+    /// What it did.
+    pub why: String,
+}
+
+impl Seat {
+    /// A seat of this generation, with nothing before it.
+    pub fn of(serving: Arc<Serving>) -> Self {
+        Seat { serving, held: None, previous: None, probation: None, failed: None }
+    }
+}
+
 /// The plugins that serve a site. A new table replaces the old one between two events.
 #[derive(Default, Clone)]
 pub struct PluginTable {
     // A handful of short names, looked up several times an event: hashing them would cost more.
-    by_name: BTreeMap<String, Arc<Serving>>,
+    by_name: BTreeMap<String, Seat>,
     by_target: BTreeMap<String, Arc<Serving>>,
 }
 
@@ -45,49 +162,150 @@ impl PluginTable {
     /// # Errors
     /// [`Clash`] where its name or a target is taken.
     pub fn with(mut self, plugin: Arc<dyn Plugin>) -> Result<Self, Clash> {
-        let manifest = plugin.manifest().clone();
-        let serving = Arc::new(Serving {
-            plugin,
-            calls: AtomicU64::new(0),
-            faults: AtomicU64::new(0),
-            metrics: Mutex::default(),
-        });
-        if self.by_name.contains_key(&manifest.name) {
-            let name = manifest.name;
+        let serving = Serving::new(plugin);
+        let name = serving.manifest().name.clone();
+        if self.by_name.contains_key(&name) {
             return Err(Clash { what: format!("the name {name}"), first: name.clone(), second: name });
         }
-        for target in &manifest.targets {
-            if let Some(other) = self.by_target.insert(target.name.clone(), Arc::clone(&serving)) {
-                let first = other.plugin.manifest().name.clone();
-                return Err(Clash { what: format!("target {}", target.name), first, second: manifest.name });
+        self.claim(&serving)?;
+        self.by_name.insert(name, Seat::of(serving));
+        Ok(self)
+    }
+
+    /// The table with another occupant of the seat of this name.
+    ///
+    /// # Errors
+    /// [`Clash`] where another plugin has a target that it claims.
+    pub fn seating(&self, name: &str, seat: Seat) -> Result<Self, Clash> {
+        let mut table = self.clone();
+        table.by_target.retain(|_, serving| serving.manifest().name != name);
+        table.claim(&seat.serving)?;
+        table.by_name.insert(name.to_owned(), seat);
+        Ok(table)
+    }
+
+    /// The table with this plugin held back, or no longer.
+    #[must_use]
+    pub fn holding(&self, name: &str, held: Option<Hold>) -> Self {
+        let mut table = self.clone();
+        if let Some(seat) = table.by_name.get_mut(name) {
+            seat.held = held;
+        }
+        table
+    }
+
+    /// The table with the build of this name on probation.
+    #[must_use]
+    pub fn on_probation(&self, name: &str) -> Self {
+        let mut table = self.clone();
+        if let Some(seat) = table.by_name.get_mut(name) {
+            seat.probation = Some(Arc::default());
+        }
+        table
+    }
+
+    /// The table with the generation before a build that is on probation, where there is one.
+    pub fn rolled_back(&self, name: &str, why: &str) -> Option<(Self, RolledBack)> {
+        let seat = self.by_name.get(name)?;
+        seat.probation.as_ref().filter(|probation| probation.left() > 0)?;
+        let previous = seat.previous.as_ref()?;
+        let rolled_back = RolledBack {
+            name: name.to_owned(),
+            from: seat.serving.generation(),
+            to: previous.generation(),
+            version: seat.serving.manifest().version.clone(),
+            why: why.to_owned(),
+        };
+        let failed = Some(Arc::new(rolled_back.clone()));
+        let next = Seat { failed, ..Seat::of(Arc::clone(previous)) };
+        // A target that the build gave up may have been claimed by another plugin meanwhile.
+        Some((self.seating(name, next).ok()?, rolled_back))
+    }
+
+    fn claim(&mut self, serving: &Arc<Serving>) -> Result<(), Clash> {
+        for target in &serving.manifest().targets {
+            if let Some(other) = self.by_target.insert(target.name.clone(), Arc::clone(serving)) {
+                let (first, second) = (other.manifest().name.clone(), serving.manifest().name.clone());
+                return Err(Clash { what: format!("target {}", target.name), first, second });
             }
         }
-        self.by_name.insert(manifest.name, serving);
-        Ok(self)
+        Ok(())
     }
 
     /// The plugin of this name.
     pub fn named(&self, name: &str) -> Option<&Arc<Serving>> {
+        self.by_name.get(name).map(|seat| &seat.serving)
+    }
+
+    /// The seat of this name.
+    pub fn seat(&self, name: &str) -> Option<&Seat> {
         self.by_name.get(name)
+    }
+
+    /// Why the plugin of this name is given no events, where it is there.
+    pub fn held(&self, name: &str) -> Option<&Hold> {
+        self.by_name.get(name).and_then(|seat| seat.held.as_ref())
     }
 
     /// The plugin that claims this target, and what it says of it.
     pub fn claiming(&self, target: &str) -> Option<(&Arc<Serving>, &Target)> {
         let serving = self.by_target.get(target)?;
-        let claimed = serving.plugin.manifest().targets.iter().find(|claimed| claimed.name == target)?;
+        let claimed = serving.manifest().targets.iter().find(|claimed| claimed.name == target)?;
         Some((serving, claimed))
     }
 
     /// All, by name.
     pub fn all(&self) -> Vec<&Arc<Serving>> {
+        self.seats().into_iter().map(|seat| &seat.serving).collect()
+    }
+
+    /// All seats, by name.
+    pub fn seats(&self) -> Vec<&Seat> {
         self.by_name.values().collect()
     }
 }
 
+/// A call under way; it ends when this is dropped.
+pub struct InFlight(Arc<Serving>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Serving {
+    /// A generation that has not done anything yet.
+    pub fn new(plugin: Arc<dyn Plugin>) -> Arc<Self> {
+        Arc::new(Serving {
+            plugin,
+            calls: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+            times: Times::default(),
+            in_flight: AtomicUsize::new(0),
+            metrics: Mutex::default(),
+        })
+    }
+
     /// What the plugin says of itself.
     pub fn manifest(&self) -> &Manifest {
         self.plugin.manifest()
+    }
+
+    /// Its number.
+    pub fn generation(&self) -> u64 {
+        self.plugin.generation()
+    }
+
+    /// A call begins.
+    pub fn enter(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// Calls under way.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Counts an event, and its fault where it was the plugin's own.

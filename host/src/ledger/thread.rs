@@ -1,11 +1,12 @@
 //! The ledger's own thread: takes what waits, runs it as one batch, tells everybody.
 
-use super::core::{Core, Parts};
+use super::core::{Core, Parts, StateError};
 use super::input::{Input, Outcome, Released};
-use super::limits::{BATCH, CONFLICTS, QUEUE, STORE_RETRY_MS};
+use super::limits::{BATCH, CONFLICTS, HANDLER_DEADLINE, QUEUE, STORE_RETRY_MS};
 use super::queue::{Closed, Item, Queue, Tell};
 use super::table::PluginTable;
 use super::verify::{Checked, Slot, Workers};
+use super::watch::Stuck;
 use crate::crash::crash_point;
 use crate::store::StoreError;
 use arc_swap::ArcSwap;
@@ -30,11 +31,22 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
+/// Why a ledger cannot take up its work.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The store's, or the system's as [`StoreError::Engine`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A plugin's tables.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
 /// The ledger of a running site: a handle on its thread.
 pub struct Ledger {
     queue: Arc<Queue>,
     table: Arc<ArcSwap<PluginTable>>,
-    workers: Workers,
+    workers: Arc<Workers>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -42,16 +54,33 @@ impl Ledger {
     /// Opens the core and starts its thread. `outside` hears of what waits in the store first.
     ///
     /// # Errors
-    /// The store's, or the system's as [`StoreError::Engine`].
-    pub fn start(parts: Parts, clock: Arc<dyn Clock>, outside: Arc<dyn Outside>) -> Result<Arc<Self>, StoreError> {
+    /// [`LedgerError`].
+    pub fn start(parts: Parts, clock: Arc<dyn Clock>, outside: Arc<dyn Outside>) -> Result<Arc<Self>, LedgerError> {
+        Self::start_with(parts, clock, outside, HANDLER_DEADLINE)
+    }
+
+    /// The same with so long for a handler to be done with one event.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub fn start_with(
+        parts: Parts,
+        clock: Arc<dyn Clock>,
+        outside: Arc<dyn Outside>,
+        deadline: Duration,
+    ) -> Result<Arc<Self>, LedgerError> {
         let table = Arc::clone(&parts.table);
         let mut core = Core::open(parts)?;
+        core.watch(deadline);
+        core.migrate(clock.now())??;
         let released = core.start(clock.now())?;
         let queue = Arc::new(Queue::default());
         let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let system = |error: std::io::Error| StoreError::Engine(format!("cannot start a thread: {error}"));
-        let workers = Workers::start(threads, QUEUE + BATCH).map_err(system)?;
-        let runner = Runner { core, queue: Arc::clone(&queue), clock, outside, kept: Vec::new(), refusal: None };
+        let workers = Arc::new(Workers::start(threads, QUEUE + BATCH).map_err(system)?);
+        let checking = Arc::clone(&workers);
+        let runner =
+            Runner { core, queue: Arc::clone(&queue), checking, clock, outside, kept: Vec::new(), refusal: None };
         let spawned = thread::Builder::new().name("ledger".to_owned()).spawn(move || runner.run(released));
         let thread = Mutex::new(Some(spawned.map_err(system)?));
         Ok(Arc::new(Ledger { queue, table, workers, thread }))
@@ -128,6 +157,29 @@ impl Ledger {
         answer.recv().map_err(|_| Closed)
     }
 
+    /// Has something changed about the core between two batches, blocking the thread until it is done and
+    /// what it lets out has left. `change` is given the time.
+    ///
+    /// # Errors
+    /// The change's, or one of kind `Host` where the site is stopping.
+    pub fn alter<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Core, Timestamp) -> Result<(T, Released), Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (tell, answer) = mpsc::sync_channel(1);
+        let stopping = || Fault::host("the site is stopping");
+        let alter = move |core: &mut Core, now| {
+            let (result, released) = match change(core, now) {
+                Ok((value, released)) => (Ok(value), released),
+                Err(fault) => (Err(fault), Released::default()),
+            };
+            let told: Box<dyn FnOnce() + Send> = Box::new(move || drop(tell.send(result)));
+            (released, told)
+        };
+        self.queue.push(Item::Alter(Box::new(alter))).map_err(|_| stopping())?;
+        answer.recv().map_err(|_| stopping())?
+    }
+
     /// Has something done with the core before the next batch, without waiting for it.
     pub fn ask_urgently(&self, ask: impl FnOnce(&mut Core) + Send + 'static) {
         self.queue.push_urgent(Item::Ask(Box::new(ask)));
@@ -148,7 +200,7 @@ impl Ledger {
         let table = self.table.load();
         let (serving, target) = table.claiming(&inbound.message.target)?;
         let named = target.prepared.contains(&inbound.message.action);
-        named.then(|| self.workers.check(Arc::clone(&serving.plugin), Arc::clone(inbound.message.event())))
+        named.then(|| self.workers.check(Arc::clone(serving), Arc::clone(inbound.message.event())))
     }
 }
 
@@ -161,6 +213,7 @@ impl Drop for Ledger {
 struct Runner {
     core: Core,
     queue: Arc<Queue>,
+    checking: Arc<Workers>,
     clock: Arc<dyn Clock>,
     outside: Arc<dyn Outside>,
     /// Inputs of a batch that the store refused, to be run again.
@@ -218,6 +271,17 @@ impl Runner {
     fn sort(&mut self, item: Item) {
         match item {
             Item::Ask(ask) => ask(&mut self.core),
+            Item::Alter(alter) => {
+                // What came before it is run as it was meant: by the generation that served then.
+                if self.refusal.is_none() {
+                    self.batch();
+                }
+                let (released, told) = alter(&mut self.core, self.clock.now());
+                if !released.is_empty() {
+                    self.release(released);
+                }
+                told();
+            }
             Item::Input(input, slot, tell) => {
                 let looked = self.refusal.is_some().then(|| self.core.look(&input, self.clock.now()));
                 if let Some(Ok(Some(outcome))) = looked {
@@ -227,8 +291,21 @@ impl Runner {
                 if let (Some(refusal), true) = (&mut self.refusal, someone_waits(&input)) {
                     refusal.again = Instant::now();
                 }
-                let checked = slot.map(|slot| slot.wait()).unwrap_or_default();
+                let checked = slot.map(|slot| self.checked(&slot)).unwrap_or_default();
                 self.kept.push((input, checked, tell));
+            }
+        }
+    }
+
+    /// The checks made for an input. A handler that does not name them in time is suspended.
+    fn checked(&mut self, slot: &Slot) -> Checked {
+        let deadline = self.core.deadline();
+        loop {
+            if let Some(checked) = slot.wait(deadline) {
+                return checked;
+            }
+            for generation in self.checking.overdue(deadline) {
+                self.core.overdue(Stuck { generation });
             }
         }
     }
@@ -249,13 +326,14 @@ impl Runner {
             inputs.push((input, checked));
             tells.push(tell);
         }
-        let mut result = self.core.apply(&inputs, now);
+        let inputs = Arc::new(inputs);
+        let mut result = self.core.apply_shared(&inputs, now);
         // Another process of the site came first; handlers are deterministic, so a retry is safe.
         for _ in 0..CONFLICTS {
             if !matches!(result, Err(StoreError::Conflict)) {
                 break;
             }
-            result = self.core.apply(&inputs, self.clock.now());
+            result = self.core.apply_shared(&inputs, self.clock.now());
         }
         match result {
             Ok(done) => {
@@ -272,7 +350,7 @@ impl Runner {
                 }
             }
             Err(error) => {
-                let kept = inputs.into_iter().zip(tells);
+                let kept = Arc::unwrap_or_clone(inputs).into_iter().zip(tells);
                 self.kept = kept.map(|((input, checked), tell)| (input, checked, tell)).collect();
                 self.refused(&error);
             }
@@ -305,6 +383,9 @@ impl Runner {
     fn release(&self, mut released: Released) {
         for mid in std::mem::take(&mut released.local) {
             self.queue.push_urgent(Item::Input(Input::Local { mid }, None, None));
+        }
+        for (plugin, number) in std::mem::take(&mut released.waiting) {
+            self.queue.push_urgent(Item::Input(Input::Waiting { plugin, number }, None, None));
         }
         self.outside.released(released);
         crash_point("after-release");

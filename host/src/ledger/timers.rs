@@ -65,6 +65,32 @@ pub fn cancel(buffer: &mut Buffer<'_>, plugin: &str, key: &str) -> Result<Option
     Ok(Some(at))
 }
 
+/// Puts away a timer that was due, with its instant, until [`unpark`]: its plugin is held.
+pub fn park(buffer: &mut Buffer<'_>, plugin: &str, key: &str, due: Timestamp) {
+    buffer.put(BY_NAME, &name(plugin, key), &due.0.to_be_bytes());
+}
+
+/// Has the timers of a plugin come due that were put away.
+///
+/// # Errors
+/// The store's.
+pub fn unpark(buffer: &mut Buffer<'_>, plugin: &str) -> Result<(), StoreError> {
+    let mut from = name(plugin, "");
+    let to = Some(ByteBuf::from([plugin.as_bytes(), &[1]].concat()));
+    loop {
+        let rows = buffer.scan(BY_NAME, &Range { from, to: to.clone(), reverse: false, limit: 1_000 })?;
+        for (name, at) in &rows {
+            if let Ok(at) = at.as_slice().try_into() {
+                buffer.put(BY_DUE, &due_key(Timestamp(i64::from_be_bytes(at)), name), &[]);
+            }
+        }
+        match rows.last() {
+            Some((last, _)) => from = [last.as_slice(), &[0]].concat(),
+            None => return Ok(()),
+        }
+    }
+}
+
 /// The timers due by `now`, earliest first, at most [`TIMERS_PER_BATCH`]; and the instant of the first
 /// that is not.
 ///

@@ -1,11 +1,13 @@
 //! Signature checks made beforehand, on other processors, in no order; their events stay in order.
 
-use crate::plugin::Plugin;
+use super::table::Serving;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 use tallyho_plugin::Event;
 use tallyho_plugin::record::signing::verify;
 use tallyho_plugin::services::Check;
@@ -24,13 +26,13 @@ impl Slot {
         filled.notify_all();
     }
 
-    /// Waits for the checks. A worker fills every slot it takes, also when the handler's `prepare`
-    /// panics, so the wait is as long as the checks take.
-    pub fn wait(&self) -> Checked {
+    /// Waits for the checks, at most so long. A worker fills every slot it takes, also when the handler's
+    /// `prepare` panics; only where that never ends, [`Workers::overdue`] has to.
+    pub fn wait(&self, patience: Duration) -> Option<Checked> {
         let (place, filled) = &*self.0;
         let place = place.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut place = filled.wait_while(place, |place| place.is_none()).unwrap_or_else(PoisonError::into_inner);
-        place.take().unwrap_or_default()
+        let waited = filled.wait_timeout_while(place, patience, |place| place.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.take()
     }
 }
 
@@ -45,14 +47,31 @@ impl Drop for Promise {
 }
 
 struct Job {
-    plugin: Arc<dyn Plugin>,
+    serving: Arc<Serving>,
     event: Arc<Event>,
     promise: Promise,
+}
+
+/// What a worker is asking a handler.
+#[derive(Default)]
+struct Worker {
+    /// The generation asked, since when, and where its answer is waited for.
+    asking: Mutex<Option<(u64, Instant, Slot)>>,
+    /// Another has taken its place.
+    given_up: AtomicBool,
+}
+
+impl Worker {
+    fn asking(&self) -> MutexGuard<'_, Option<(u64, Instant, Slot)>> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Worker threads that make checks.
 pub struct Workers {
     jobs: SyncSender<Job>,
+    inbox: Arc<Mutex<Receiver<Job>>>,
+    workers: Mutex<Vec<Arc<Worker>>>,
 }
 
 impl Workers {
@@ -63,30 +82,56 @@ impl Workers {
     pub fn start(threads: usize, waiting: usize) -> std::io::Result<Self> {
         let (jobs, inbox) = sync_channel::<Job>(waiting);
         let inbox = Arc::new(Mutex::new(inbox));
-        for number in 0..threads.max(1) {
-            let inbox = Arc::clone(&inbox);
-            thread::Builder::new().name(format!("verify-{number}")).spawn(move || work(&inbox))?;
-        }
-        Ok(Workers { jobs })
+        let workers = (0..threads.max(1)).map(|_| spawn(&inbox)).collect::<Result<_, _>>()?;
+        Ok(Workers { jobs, inbox, workers: Mutex::new(workers) })
     }
 
     /// Has the checks of an event made; waits where too many are waiting already.
-    pub fn check(&self, plugin: Arc<dyn Plugin>, event: Arc<Event>) -> Slot {
+    pub fn check(&self, serving: Arc<Serving>, event: Arc<Event>) -> Slot {
         let slot = Slot::default();
         // Where no worker is left the promise comes back, is dropped, and `verify` makes the checks itself.
-        drop(self.jobs.send(Job { plugin, event, promise: Promise(slot.clone()) }));
+        drop(self.jobs.send(Job { serving, event, promise: Promise(slot.clone()) }));
         slot
+    }
+
+    /// The generations whose `prepare` is not done within the deadline. Nobody waits for them any more, and
+    /// other workers take the places of those that do.
+    pub fn overdue(&self, deadline: Duration) -> Vec<u64> {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = Vec::new();
+        for worker in workers.iter_mut() {
+            let asking = worker.asking().take_if(|(_, since, _)| since.elapsed() >= deadline);
+            let Some((generation, _, slot)) = asking else { continue };
+            worker.given_up.store(true, Ordering::Relaxed);
+            generations.push(generation);
+            slot.fill(Checked::new());
+            match spawn(&self.inbox) {
+                Ok(other) => *worker = other,
+                Err(error) => log::error!("a thread for signature checks is lost: {error}"),
+            }
+        }
+        generations
     }
 }
 
-fn work(inbox: &Mutex<Receiver<Job>>) {
-    loop {
+fn spawn(inbox: &Arc<Mutex<Receiver<Job>>>) -> std::io::Result<Arc<Worker>> {
+    let (inbox, worker) = (Arc::clone(inbox), Arc::new(Worker::default()));
+    let own = Arc::clone(&worker);
+    thread::Builder::new().name("verify".to_owned()).spawn(move || work(&inbox, &own))?;
+    Ok(worker)
+}
+
+fn work(inbox: &Mutex<Receiver<Job>>, worker: &Worker) {
+    while !worker.given_up.load(Ordering::Relaxed) {
         let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        let Job { plugin, event, promise } = job;
+        let Job { serving, event, promise } = job;
+        let in_flight = serving.enter();
         let made = catch_unwind(AssertUnwindSafe(|| {
+            *worker.asking() = Some((serving.generation(), Instant::now(), promise.0.clone()));
             // What the handler does not name is checked when it asks.
-            let checks = plugin.prepare(&event).unwrap_or_default();
+            let checks = serving.plugin.prepare(&event).unwrap_or_default();
+            worker.asking().take();
             let checked = checks.into_iter().map(|check| {
                 let stands = verify(&check);
                 (check, stands)
@@ -95,6 +140,8 @@ fn work(inbox: &Mutex<Receiver<Job>>) {
         }));
         // The payload is not dropped: doing so may panic again, and end this worker.
         made.unwrap_or_else(std::mem::forget);
+        worker.asking().take();
+        drop(in_flight);
     }
 }
 

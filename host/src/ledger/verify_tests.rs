@@ -2,11 +2,14 @@
 
 use super::*;
 use crate::ledger::robot::{Robot, agent, event};
-use crate::plugin::{BuildHash, StaticPlugin};
+use crate::ledger::table::Serving;
+use crate::plugin::{BuildHash, Plugin, StaticPlugin};
 use std::path::Path;
 use tallyho_plugin::record::signing::AgentKey;
 use tallyho_plugin::services::{CheckKey, Services};
 use tallyho_plugin::{Fault, Manifest};
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A plugin whose `prepare` does this.
 struct Preparing<F>(StaticPlugin<Robot<0>>, F);
@@ -35,8 +38,8 @@ impl<F: Fn() -> Result<Vec<Check>, Fault> + Send + Sync> Plugin for Preparing<F>
     }
 }
 
-fn plugin(prepare: impl Fn() -> Result<Vec<Check>, Fault> + Send + Sync + 'static) -> Arc<dyn Plugin> {
-    Arc::new(Preparing(StaticPlugin::create().unwrap(), prepare))
+fn plugin(prepare: impl Fn() -> Result<Vec<Check>, Fault> + Send + Sync + 'static) -> Arc<Serving> {
+    Serving::new(Arc::new(Preparing(StaticPlugin::create().unwrap(), prepare)))
 }
 
 fn check(good: bool) -> Check {
@@ -62,7 +65,7 @@ fn checks_named_are_made_each_with_what_came_of_it() {
     let workers = Workers::start(2, 8).unwrap();
     let (good, bad) = (check(true), check(false));
     let named = vec![good.clone(), bad.clone()];
-    let checked = workers.check(plugin(move || Ok(named.clone())), event("m")).wait();
+    let checked = workers.check(plugin(move || Ok(named.clone())), event("m")).wait(PATIENCE).unwrap();
     assert_eq!(checked, Checked::from([(good, true), (bad, false)]));
 }
 
@@ -70,15 +73,15 @@ fn checks_named_are_made_each_with_what_came_of_it() {
 fn a_prepare_that_fails_or_panics_costs_nothing_but_its_checks() {
     let workers = Workers::start(1, 8).unwrap();
     for _ in 0..5 {
-        assert!(workers.check(plugin(|| Err(Fault::failed("no"))), event("m")).wait().is_empty());
-        assert!(workers.check(plugin(|| panic!("no")), event("m")).wait().is_empty());
-        assert!(workers.check(plugin(|| std::panic::panic_any(Bomb)), event("m")).wait().is_empty());
+        assert!(workers.check(plugin(|| Err(Fault::failed("no"))), event("m")).wait(PATIENCE).unwrap().is_empty());
+        assert!(workers.check(plugin(|| panic!("no")), event("m")).wait(PATIENCE).unwrap().is_empty());
+        assert!(workers.check(plugin(|| std::panic::panic_any(Bomb)), event("m")).wait(PATIENCE).unwrap().is_empty());
     }
     let good = check(true);
     let named = good.clone();
     // The one worker still works.
     assert_eq!(
-        workers.check(plugin(move || Ok(vec![named.clone()])), event("m")).wait(),
+        workers.check(plugin(move || Ok(vec![named.clone()])), event("m")).wait(PATIENCE).unwrap(),
         Checked::from([(good, true)])
     );
 }
@@ -95,6 +98,28 @@ fn checks_of_many_events_are_found_each_in_its_own_place() {
         })
         .collect();
     for (slot, check) in slots.iter().zip(checks) {
-        assert_eq!(slot.wait(), Checked::from([(check, true)]));
+        assert_eq!(slot.wait(PATIENCE).unwrap(), Checked::from([(check, true)]));
     }
+}
+
+#[test]
+fn a_handler_that_never_names_its_checks_holds_nobody_up() {
+    let workers = Workers::start(1, 10).unwrap();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let may_go_on = Mutex::new(may_go_on);
+    let stuck = workers.check(
+        plugin(move || {
+            let _ = may_go_on.lock().unwrap().recv();
+            Ok(Vec::new())
+        }),
+        event("m"),
+    );
+    let other = workers.check(plugin(|| Ok(Vec::new())), event("m"));
+    let deadline = Duration::from_millis(20);
+    while stuck.wait(deadline).is_none() {
+        let overdue = workers.overdue(deadline);
+        assert!(overdue.is_empty() || overdue == [1], "{overdue:?}");
+    }
+    assert!(other.wait(PATIENCE).is_some());
+    drop(go_on);
 }

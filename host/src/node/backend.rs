@@ -98,6 +98,7 @@ impl Backend for RealBackend {
         for name in STANDARD {
             checks.push(check_standard(name, &folders));
         }
+        checks.extend(check_running(home));
         // A home that never had a site has nothing that could be looked at.
         let sound = home.join("site.db").exists() && checks.iter().all(|check| check.ok);
         checks.extend(checkup(Client::connect(&self.socket(home)), sound, || self.open(home)));
@@ -170,6 +171,26 @@ fn check_store(path: &Path) -> Result<String, String> {
         None => Ok("whole".to_owned()),
         Some(first) => Err(format!("{first} ({} faults); restore a backup", faults.len())),
     }
+}
+
+/// The plugins of the site that runs on this home, where they are not well.
+fn check_running(home: &Path) -> Vec<doctor::Check> {
+    let asked = Client::connect(&home.join("control.sock")).ok();
+    let listed = asked.and_then(|client| client.call(host::HOST, "plugin.list", &json!({})).ok());
+    let told = |plugin: &Value| {
+        let name = plugin["name"].as_str()?;
+        let (detail, fix) = match (plugin["why"].as_str(), plugin["note"].as_str()) {
+            (Some(why), _) => {
+                let state = plugin["state"].as_str().unwrap_or("held");
+                let fix = format!("tallyho plugin start {name}, or tallyho plugin swap {name} FILE");
+                (format!("{name} is {state}: {why}"), Some(fix))
+            }
+            (None, Some(note)) => (format!("{name}: {note}"), None),
+            (None, None) => return None,
+        };
+        Some(doctor::Check { name: "plugin".into(), ok: false, detail, fix })
+    };
+    listed.iter().flat_map(|listed| listed.as_array().into_iter().flatten()).filter_map(told).collect()
 }
 
 fn check_standard(name: &str, folders: &[PathBuf]) -> doctor::Check {

@@ -4,9 +4,13 @@ pub mod backend;
 mod checkup;
 mod founding;
 pub mod host;
+mod kept;
+mod loading;
 mod notices;
 mod open;
 mod operator;
+mod plugin_views;
+mod plugins;
 mod sweeping;
 mod views;
 

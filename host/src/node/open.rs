@@ -2,20 +2,23 @@
 
 use super::founding::found;
 use super::host::SiteHost;
+use super::loading::load_plugins;
 use super::notices::Watchers;
+use super::plugins::Plugins;
 use super::sweeping::{PAUSE, sweep};
 use super::{SystemClock, views};
 use crate::control::Operator;
 use crate::control::server::Server;
 use crate::crash::crash_point;
+use crate::ledger::Ledger;
 use crate::ledger::buffer::Buffer;
-use crate::ledger::core::Parts;
+use crate::ledger::core::{Parts, StateError};
 use crate::ledger::seeds::Seeds;
 use crate::ledger::table::Clash;
-use crate::ledger::{Ledger, PluginTable};
+use crate::ledger::thread::LedgerError;
 use crate::net::channels::Bounds;
 use crate::net::{Net, NetParts, ToNet};
-use crate::plugin::{LoadError, Loader, LoaderOptions, find_plugin, search_folders};
+use crate::plugin::LoadError;
 use crate::site::addresses::Known;
 use crate::site::books::{AddressBook, UserBook};
 use crate::site::config::{Config, ConfigError};
@@ -33,7 +36,7 @@ use async_std::task;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tallyho_plugin::record::{AgentId, Chad};
 
 /// The handlers a site runs unless told otherwise.
@@ -88,6 +91,9 @@ pub enum NodeError {
     /// A plugin.
     #[error(transparent)]
     Plugin(#[from] LoadError),
+    /// A plugin's tables.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// Two plugins that do not go together.
     #[error(transparent)]
     Clash(#[from] Clash),
@@ -109,6 +115,15 @@ pub enum NodeError {
     },
 }
 
+impl From<LedgerError> for NodeError {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Store(error) => error.into(),
+            LedgerError::State(error) => error.into(),
+        }
+    }
+}
+
 /// A site at work.
 pub struct Node {
     pub(super) home: Home,
@@ -119,6 +134,7 @@ pub struct Node {
     pub(super) net: Arc<Net>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) watchers: Arc<Watchers>,
+    pub(super) plugins: Plugins,
     pub(super) since: Instant,
     control: Mutex<Option<Server>>,
     _lock: HomeLock,
@@ -138,7 +154,7 @@ impl Node {
         crash_point("starting");
         let keys = Arc::new(key_folder.load()?);
         crash_point("starting");
-        let table = load_plugins(&home, &config, options)?;
+        let (table, plugins) = load_plugins(&home, &config, options, &mut store)?;
 
         let (relations, users, addresses) = books(&mut store, &config)?;
         let (listener, bound) = listen(&config, options)?;
@@ -176,12 +192,13 @@ impl Node {
             table: Arc::new(ArcSwap::from_pointee(table)),
             host: Arc::new(host),
             relations,
-            seeds: Box::new(move || seeds.next()),
+            seeds: Box::new(move || seeds.draw()),
         };
         let watchers = Arc::new(Watchers::default());
         let heard = Arc::clone(&watchers);
         net.on_notice(move |notice| heard.tell(notice));
-        let ledger = Ledger::start(parts, clock.clone(), Arc::new(ToNet::new(&net)))?;
+        let deadline = Duration::from_secs(config.limits.handler_seconds);
+        let ledger = Ledger::start_with(parts, clock.clone(), Arc::new(ToNet::new(&net)), deadline)?;
         crash_point("starting");
         task::spawn(sweep(Arc::downgrade(&ledger), clock, PAUSE));
         net.serve(Arc::clone(&ledger), listener);
@@ -194,6 +211,7 @@ impl Node {
             net,
             ledger,
             watchers,
+            plugins,
             since: Instant::now(),
             control: Mutex::new(None),
             _lock: lock,
@@ -249,28 +267,6 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
 
 fn bound_of(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-fn load_plugins(home: &Home, config: &Config, options: &NodeOptions) -> Result<PluginTable, NodeError> {
-    let folders = search_folders(options.plugins.as_deref(), &home.plugins());
-    let wanted: Vec<String> = match options.plugin.is_empty() {
-        false => options.plugin.clone(),
-        true => {
-            let standard = STANDARD.iter().filter(|name| config.plugin(name).enabled);
-            let more =
-                config.plugins.iter().filter(|(name, plugin)| plugin.enabled && !STANDARD.contains(&name.as_str()));
-            let path = |name: &str| config.plugin(name).path.map(|path| path.display().to_string());
-            let names = standard.map(|name| (*name).to_owned()).chain(more.map(|(name, _)| name.clone()));
-            names.map(|name| path(&name).unwrap_or(name)).collect()
-        }
-    };
-    let loader = Loader::new(LoaderOptions::new(home.plugins().join("loaded")))?;
-    let mut table = PluginTable::default();
-    for name in wanted {
-        let plugin = loader.load(&find_plugin(&name, &folders)?)?;
-        table = table.with(plugin)?;
-    }
-    Ok(table)
 }
 
 type Books = (Arc<RelationRegistry>, Arc<UserBook>, Arc<AddressBook>);

@@ -1,12 +1,13 @@
 //! The site as its operator reaches it.
 
 use super::host::{NewUser, answer};
-use super::{Node, views};
+use super::{Node, plugin_views, views};
 use crate::control::host::manifest;
 use crate::control::{Answer, Operator};
 use crate::crash::crash_point;
 use crate::site::users::Custody;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::mpsc::Receiver;
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::AgentId;
@@ -59,6 +60,10 @@ fn required<'a>(argument: &'a Value, name: &str, example: &str) -> Result<&'a st
     text(argument, name).ok_or_else(|| Fault::usage(format!("{name} is missing")).fix(format!("for example {example}")))
 }
 
+fn plugin_name(argument: &Value) -> Result<&str, Fault> {
+    required(argument, "name", "tally")
+}
+
 impl Node {
     fn host_command(&self, command: &str, argument: &Value) -> Result<Value, Fault> {
         match command {
@@ -69,7 +74,14 @@ impl Node {
             "peer.set" => self.set_peer(argument),
             "ban.list" => Ok(views::bans(self)),
             "ban.clear" => self.clear_ban(argument),
-            "plugin.list" => Ok(views::plugins(self)),
+            "plugin.list" => Ok(plugin_views::plugins(self)),
+            "plugin.swap" => {
+                let migrate = argument["migrate"] == true;
+                self.swap_plugin(plugin_name(argument)?, text(argument, "file").map(Path::new), migrate)
+            }
+            "plugin.rollback" => self.roll_plugin_back(plugin_name(argument)?),
+            "plugin.stop" => self.stop_plugin(plugin_name(argument)?),
+            "plugin.start" => self.start_plugin(plugin_name(argument)?),
             _ => Err(Fault::not_found(format!("the host has no command {command}"))),
         }
     }

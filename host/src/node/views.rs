@@ -1,6 +1,6 @@
 //! The site at a glance: what the commands that only look answer.
 
-use super::Node;
+use super::{Node, plugin_views};
 use crate::ledger::buffer::Buffer;
 use crate::ledger::outbox;
 use crate::net::channel::Role;
@@ -13,7 +13,8 @@ use tallyho_plugin::Fault;
 use tallyho_plugin::record::AgentId;
 use tallyho_plugin::services::Range;
 
-fn read<T: Send + 'static>(
+/// Reads the store between two batches.
+pub(super) fn read<T: Send + 'static>(
     node: &Node,
     read: impl FnOnce(&mut dyn Transaction) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Fault> {
@@ -47,32 +48,12 @@ pub(super) fn status(node: &Node) -> Result<Value, Fault> {
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": node.since.elapsed().as_secs(),
         "connections": node.net.channels().count(),
-        "plugins": plugins(node),
+        "plugins": plugin_views::plugins(node),
         "tallies": tallies,
         "outbox": outbox,
         "bans": bans,
         "home": node.home.root(),
     }))
-}
-
-/// `plugin list`.
-pub(super) fn plugins(node: &Node) -> Value {
-    let table = node.ledger.table();
-    let all = table.all().into_iter().map(|serving| {
-        let manifest = serving.manifest();
-        json!({
-            "name": manifest.name,
-            "version": manifest.version,
-            "generation": serving.plugin.generation(),
-            "state": "serving",
-            "calls": serving.calls.load(Ordering::Relaxed),
-            "faults": serving.faults.load(Ordering::Relaxed),
-            "metrics": serving.metrics(),
-            "tables": manifest.tables,
-            "path": serving.plugin.path(),
-        })
-    });
-    all.collect()
 }
 
 /// `user list`.

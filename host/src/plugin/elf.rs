@@ -39,6 +39,8 @@ pub struct ElfFacts {
     pub header_symbol: String,
     /// What the plugin says of its build.
     pub stamp: AbiStamp,
+    /// What its mapping takes of memory, in bytes.
+    pub bytes: u64,
 }
 
 /// Checks a library's bytes; `path` is used to choose among several plugins in one library.
@@ -59,7 +61,14 @@ pub fn inspect(bytes: &[u8], path: &Path) -> Result<ElfFacts, Refusal> {
     let stamp = at_address(header, bytes, address, AbiStamp::SIZE)?
         .and_then(AbiStamp::read)
         .ok_or_else(|| Refusal::Damaged(format!("{STAMP_SYMBOL_PREFIX}{crate_name} is no stamp")))?;
-    Ok(ElfFacts { header_symbol, stamp })
+    Ok(ElfFacts { header_symbol, stamp, bytes: mapped_bytes(header, bytes)? })
+}
+
+/// The size of all segments that are mapped.
+fn mapped_bytes(header: &Header, bytes: &[u8]) -> Result<u64, Refusal> {
+    let segments = header.program_headers(ENDIAN, bytes).map_err(damaged)?;
+    let loaded = segments.iter().filter(|segment| segment.p_type(ENDIAN) == elf::PT_LOAD);
+    Ok(loaded.fold(0, |sum: u64, segment| sum.saturating_add(segment.p_memsz(ENDIAN))))
 }
 
 /// Whether this host takes plugins with this stamp.

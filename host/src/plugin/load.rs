@@ -7,11 +7,11 @@ use crate::plugin::loaded::{Build, LoadedPlugin};
 use crate::plugin::open::{map, module, read_manifest};
 use crate::plugin::private_copy::PrivateCopies;
 use crate::plugin::probe::{ProbeCommand, probe};
-use crate::plugin::read::{BuildHash, LibraryFile, read_library};
+use crate::plugin::read::{BuildHash, FileStamp, LibraryFile, read_library};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a [`Loader`] works.
 #[derive(Debug, Clone)]
@@ -36,6 +36,30 @@ impl LoaderOptions {
             max_builds: MAX_BUILDS,
         }
     }
+}
+
+/// How long the steps of a load took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// Reading the file, and its hash.
+    pub read: Duration,
+    /// The private copy; zero where the bytes are known.
+    pub copy: Duration,
+    /// The probe in a child process; zero where the bytes are known.
+    pub probe: Duration,
+    /// Mapping, layouts, manifest; zero where the bytes are known.
+    pub check: Duration,
+    /// Making the handler.
+    pub create: Duration,
+}
+
+/// Libraries that one process has mapped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mapped {
+    /// How many builds.
+    pub builds: usize,
+    /// What they take of memory, in bytes.
+    pub bytes: u64,
 }
 
 /// Loads plugins; one per process.
@@ -70,7 +94,25 @@ impl Loader {
     /// # Errors
     /// What was found, what was expected, and the fix.
     pub fn load(&self, path: &Path) -> Result<Arc<LoadedPlugin>, LoadError> {
-        self.load_inner(path).map(Arc::new).map_err(|refusal| LoadError::new(path, refusal))
+        self.stage(path).map(|(plugin, _)| plugin)
+    }
+
+    /// The same, telling how long each step took.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn stage(&self, path: &Path) -> Result<(Arc<LoadedPlugin>, Steps), LoadError> {
+        self.stage_as(path, path)
+    }
+
+    /// The same for a copy of the library that people know by another path.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn stage_as(&self, path: &Path, known_as: &Path) -> Result<(Arc<LoadedPlugin>, Steps), LoadError> {
+        let mut steps = Steps::default();
+        let plugin = self.load_inner(path, known_as, &mut steps).map_err(|refusal| LoadError::new(path, refusal))?;
+        Ok((Arc::new(plugin), steps))
     }
 
     /// How many libraries are mapped.
@@ -78,19 +120,41 @@ impl Loader {
         self.builds.lock().unwrap_or_else(PoisonError::into_inner).mapped
     }
 
-    fn load_inner(&self, path: &Path) -> Result<LoadedPlugin, Refusal> {
+    /// The builds mapped for the plugin of this name, all of them ever since this process began.
+    pub fn mapped_for(&self, plugin: &str) -> Mapped {
+        let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = builds.sound.values().filter(|build| build.manifest.name == plugin);
+        own.fold(Mapped::default(), |sum, build| Mapped { builds: sum.builds + 1, bytes: sum.bytes + build.bytes })
+    }
+
+    /// What the mapping of this build takes of memory, in bytes; 0 where it is not mapped.
+    pub fn bytes_of(&self, hash: BuildHash) -> u64 {
+        let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        builds.sound.iter().find(|((build, _), _)| *build == hash).map_or(0, |(_, build)| build.bytes)
+    }
+
+    fn load_inner(&self, path: &Path, known_as: &Path, steps: &mut Steps) -> Result<LoadedPlugin, Refusal> {
+        let begun = Instant::now();
         let file = read_library(path)?;
-        let build = self.build(&file, path)?;
-        let plugin = LoadedPlugin::create(build, path)?;
+        steps.read = begun.elapsed();
+        let build = self.build(&file, known_as, steps)?;
+        // A file of another size than its copy is another one by now.
+        let known = FileStamp::of(known_as).filter(|known| known.size() == file.bytes.len() as u64);
+        let stamp = if path == known_as { Some(file.stamp) } else { known };
+        let begun = Instant::now();
+        let plugin = LoadedPlugin::create(build, known_as, stamp)?;
+        steps.create = begun.elapsed();
         let manifest = &plugin.shared_build().manifest;
         log::debug!("{} {} made from {}, build {}", manifest.name, manifest.version, path.display(), file.hash);
         Ok(plugin)
     }
 
-    fn build(&self, file: &LibraryFile, path: &Path) -> Result<Arc<Build>, Refusal> {
+    fn build(&self, file: &LibraryFile, path: &Path, steps: &mut Steps) -> Result<Arc<Build>, Refusal> {
         // Held throughout: the same new bytes are never mapped twice. Nothing below panics half way
         // through changing it, so a poisoned lock is as good as another.
         let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut begun = Instant::now();
+        let mut lap = || std::mem::replace(&mut begun, Instant::now()).elapsed();
         let facts = elf::inspect(&file.bytes, path)?;
         let key = (file.hash, facts.header_symbol.clone());
         if let Some(build) = builds.sound.get(&key) {
@@ -101,16 +165,20 @@ impl Loader {
             return Err(Refusal::TooManyBuilds { most: self.options.max_builds });
         }
         let copy = self.copies.write(&file.bytes, path)?;
+        steps.copy = lap();
         let deadline = self.options.probe_deadline;
         if let Err(refusal) = probe(&self.options.probe, &copy, &facts.header_symbol, &facts.stamp, deadline) {
             self.copies.discard(&copy);
             return Err(refusal);
         }
+        steps.probe = lap();
         builds.mapped += 1;
         let library = map(&copy)?;
         let module = module(&library, &facts.header_symbol, &facts.stamp)?;
-        let build = Arc::new(Build { hash: file.hash, module, manifest: read_manifest(module)?, copy });
+        let manifest = read_manifest(module)?;
+        let build = Arc::new(Build { hash: file.hash, module, manifest, copy, bytes: facts.bytes });
         builds.sound.insert(key, build.clone());
+        steps.check = lap();
         Ok(build)
     }
 }

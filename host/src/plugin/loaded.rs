@@ -2,7 +2,7 @@
 
 use crate::plugin::limits::{MAX_ANSWER_BYTES, MAX_CHECKS};
 use crate::plugin::open::OwnedHandler;
-use crate::plugin::read::BuildHash;
+use crate::plugin::read::{BuildHash, FileStamp};
 use crate::plugin::{Plugin, next_generation};
 use abi_stable::std_types::RVec;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ pub struct Build {
     pub manifest: Manifest,
     /// Its private copy, as mapped.
     pub copy: PathBuf,
+    /// What its mapping takes of memory, in bytes.
+    pub bytes: u64,
 }
 
 /// A handler made by a mapped library.
@@ -31,6 +33,7 @@ pub struct LoadedPlugin {
     build: Arc<Build>,
     generation: u64,
     path: PathBuf,
+    stamp: Option<FileStamp>,
 }
 
 impl LoadedPlugin {
@@ -38,9 +41,13 @@ impl LoadedPlugin {
     ///
     /// # Errors
     /// [`Refusal::NoHandler`](crate::plugin::Refusal::NoHandler).
-    pub(crate) fn create(build: Arc<Build>, path: &Path) -> Result<Self, crate::plugin::Refusal> {
+    pub(crate) fn create(
+        build: Arc<Build>,
+        path: &Path,
+        stamp: Option<FileStamp>,
+    ) -> Result<Self, crate::plugin::Refusal> {
         let handler = OwnedHandler::create(build.module)?;
-        Ok(LoadedPlugin { handler, build, generation: next_generation(), path: path.to_owned() })
+        Ok(LoadedPlugin { handler, build, generation: next_generation(), path: path.to_owned(), stamp })
     }
 
     /// The content it was made from; the same for handlers of the same bytes.
@@ -81,6 +88,14 @@ impl Plugin for LoadedPlugin {
 
     fn build(&self) -> Option<BuildHash> {
         Some(self.build.hash)
+    }
+
+    fn has_changed_on_disk(&self) -> bool {
+        self.stamp.is_none() || FileStamp::of(&self.path) != self.stamp
+    }
+
+    fn copy(&self) -> Option<&Path> {
+        Some(&self.build.copy)
     }
 
     fn prepare(&self, event: &Event) -> Result<Vec<Check>, Fault> {

@@ -23,6 +23,15 @@ pub fn check_manifest(manifest: &Manifest) -> Result<(), Refusal> {
         return refuse("version is empty", "give a version, such as env!(\"CARGO_PKG_VERSION\")");
     }
     line("about", &manifest.about)?;
+    if manifest.reads_state.len() > MAX_ENTRIES
+        || manifest.reads_state.iter().any(|read| *read <= manifest.state_version)
+    {
+        let (read, own) = (&manifest.reads_state, manifest.state_version);
+        return refuse(
+            format!("reads_state is {read:?}, expected at most {MAX_ENTRIES} versions above its own, {own}"),
+            "name later versions only: Handler::migrate sees to earlier ones",
+        );
+    }
     distinct("targets", manifest.targets.iter().map(|target| target.name.as_str()))?;
     manifest.targets.iter().try_for_each(check_target)?;
     distinct("tables", manifest.tables.iter().map(String::as_str))?;

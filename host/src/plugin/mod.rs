@@ -14,6 +14,7 @@ pub mod elf;
 pub mod error;
 pub mod find;
 pub mod layout;
+pub mod lend;
 pub mod limits;
 pub mod load;
 pub mod loaded;
@@ -27,7 +28,7 @@ pub mod statically;
 pub use check::{CheckReport, check};
 pub use error::{LoadError, Refusal};
 pub use find::{find_plugin, search_folders};
-pub use load::{Loader, LoaderOptions};
+pub use load::{Loader, LoaderOptions, Mapped, Steps};
 pub use loaded::LoadedPlugin;
 pub use probe::{ProbeCommand, run_probe_if_asked};
 pub use read::BuildHash;
@@ -53,6 +54,16 @@ pub trait Plugin: Send + Sync {
 
     /// The hash of the file's content.
     fn build(&self) -> Option<BuildHash>;
+
+    /// Whether that file is another now, or gone. Looks at its metadata only.
+    fn has_changed_on_disk(&self) -> bool {
+        false
+    }
+
+    /// The private copy that is mapped, which nobody changes.
+    fn copy(&self) -> Option<&Path> {
+        None
+    }
 
     /// The signature checks that handling `event` will ask for. Callable on any thread, beside all
     /// other calls.

@@ -5,9 +5,9 @@ use crate::plugin::limits::MAX_LIBRARY_BYTES;
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::fs::{File, FileType};
+use std::fs::{File, FileType, Metadata};
 use std::io::Read;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// SHA-256 of a library's content: which build it is.
@@ -26,12 +26,45 @@ impl fmt::Debug for BuildHash {
     }
 }
 
+/// What tells a file from the one that had its name before, without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStamp {
+    /// Device and inode.
+    place: (u64, u64),
+    /// Size in bytes.
+    size: u64,
+    /// When its content changed last: seconds and nanoseconds since 1970.
+    changed: (i64, i64),
+}
+
+impl FileStamp {
+    /// The stamp of the file of this name; `None` where there is none that can be looked at.
+    pub fn of(path: &Path) -> Option<Self> {
+        std::fs::metadata(path).ok().map(|metadata| FileStamp::new(&metadata))
+    }
+
+    /// The file's size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn new(metadata: &Metadata) -> Self {
+        FileStamp {
+            place: (metadata.dev(), metadata.ino()),
+            size: metadata.len(),
+            changed: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
 /// A library's content.
 pub struct LibraryFile {
     /// All of it.
     pub bytes: Vec<u8>,
     /// Its hash.
     pub hash: BuildHash,
+    /// The file that it was read from.
+    pub stamp: FileStamp,
 }
 
 /// Reads a library file. Waits for nobody: a FIFO or device is refused at once.
@@ -61,7 +94,7 @@ pub fn read_library(path: &Path) -> Result<LibraryFile, Refusal> {
         return Err(Refusal::TooLarge { found: bytes.len() as u64, most: MAX_LIBRARY_BYTES });
     }
     let hash = BuildHash(Sha256::digest(&bytes).into());
-    Ok(LibraryFile { bytes, hash })
+    Ok(LibraryFile { bytes, hash, stamp: FileStamp::new(&metadata) })
 }
 
 fn kind_in_words(kind: FileType) -> &'static str {

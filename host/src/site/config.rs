@@ -212,6 +212,8 @@ limits! {
     idle_seconds = 60, 5..=86_400;
     /// Requests a minute from one address that proves nothing about itself (PROTOCOL 10.2).
     strangers_per_minute = 20, 1..=100_000;
+    /// Seconds a handler has for one event; all others wait meanwhile.
+    handler_seconds = 5, 1..=3_600;
     /// Opening packets remembered so that a recorded one is refused (PROTOCOL A.3): 4 MB.
     openings_remembered = 65_536, 256..=10_000_000;
 }

@@ -107,9 +107,11 @@ impl<S: Store + ?Sized> Store for Box<S> {
 /// when dropped. Reads see the transaction's own writes. Tables come to be when first written;
 /// names are 1 to 65 bytes `[a-z0-9._-]`. Keys and values may be empty and hold any bytes.
 ///
+/// It may go from one thread to another between calls.
+///
 /// After an error from any call the transaction is spent: every later call, the commit too, fails
 /// with the same error, so a batch can never be kept in part. Drop it and begin again.
-pub trait Transaction {
+pub trait Transaction: Send {
     /// A row's value.
     ///
     /// # Errors

@@ -141,7 +141,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn begin(&mut self) -> Result<Box<dyn Transaction + '_>, StoreError> {
-        Ok(Box::new(SqliteTransaction::begin(&self.connection, &mut self.tables, &self.faults)?))
+        Ok(Box::new(SqliteTransaction::begin(&mut self.connection, &mut self.tables, &self.faults)?))
     }
 
     fn close(self: Box<Self>) -> Result<(), StoreError> {

@@ -93,7 +93,7 @@ pub fn parts(store: Box<dyn Store>, relations: Arc<RelationRegistry>) -> Parts {
         table,
         host: Arc::new(Keyless(identity().agent().clone())),
         relations,
-        seeds: Box::new(move || seeds.next()),
+        seeds: Box::new(move || seeds.draw()),
     }
 }
 

@@ -1,13 +1,14 @@
 //! The inputs of one transaction, one after another.
 
-use super::unreadable;
+use super::rollback;
+use super::{Seeds, unreadable};
 use crate::ledger::buffer::Buffer;
 use crate::ledger::inbound::Windows;
 use crate::ledger::input::{Input, Outcome, Released};
 use crate::ledger::journal::{Journal, NewEntry};
 use crate::ledger::outbox::OutboxError;
 use crate::ledger::services::{EventServices, Host, HostCall, Random};
-use crate::ledger::table::{PluginTable, Serving};
+use crate::ledger::table::{PluginTable, RolledBack, Serving};
 use crate::ledger::verify::Checked;
 use crate::site::addresses::{self, Source};
 use crate::site::relations::RelationRegistry;
@@ -16,15 +17,14 @@ use std::sync::Arc;
 use tallyho_plugin::record::Timestamp;
 use tallyho_plugin::{Command, Event, Fault, FaultKind};
 
-/// Inputs of one transaction.
-pub(super) struct Batch<'b> {
-    pub(super) transaction: &'b mut (dyn Transaction + 'b),
-    pub(super) table: &'b PluginTable,
-    pub(super) host: &'b dyn Host,
-    pub(super) relations: &'b RelationRegistry,
-    pub(super) seeds: &'b mut (dyn FnMut() -> [u8; 32] + Send),
-    pub(super) windows: &'b mut Windows,
-    pub(super) journal: &'b mut Journal,
+/// What a batch works with, apart from the transaction.
+pub(super) struct Turn {
+    pub(super) table: Arc<PluginTable>,
+    pub(super) host: Arc<dyn Host>,
+    pub(super) relations: Arc<RelationRegistry>,
+    pub(super) seeds: Seeds,
+    pub(super) windows: Windows,
+    pub(super) journal: Journal,
     pub(super) now: Timestamp,
     pub(super) released: Released,
     /// There is something to commit.
@@ -33,16 +33,22 @@ pub(super) struct Batch<'b> {
     pub(super) measures: Vec<(Arc<Serving>, String, i64)>,
 }
 
+/// Inputs of one transaction.
+pub(super) struct Batch<'b> {
+    pub(super) transaction: &'b mut (dyn Transaction + 'b),
+    pub(super) turn: Turn,
+}
+
 impl Batch<'_> {
     /// Runs one input. On an error the transaction is to be given up.
     pub(super) fn input(&mut self, input: &Input, checked: &Checked) -> Result<Outcome, StoreError> {
         // Of these it depends on what they find whether there is anything to commit.
-        self.changed |= !matches!(input, Input::Command { .. } | Input::Delivery { .. } | Input::Receipt { .. });
+        self.turn.changed |= !matches!(input, Input::Command { .. } | Input::Delivery { .. } | Input::Receipt { .. });
         match input {
             Input::Peer(inbound) => self.peer(inbound, checked),
             Input::Dropped { agent, mid } => {
-                self.windows.verdict(&mut *self.transaction, agent, *mid)?;
-                self.windows.apply(agent, *mid);
+                self.turn.windows.verdict(&mut *self.transaction, agent, *mid)?;
+                self.turn.windows.apply(agent, *mid);
                 Ok(Outcome::Done(Vec::new()))
             }
             Input::Command { plugin, name, argument } if plugin == "host" => self.host_command(name, argument),
@@ -55,20 +61,21 @@ impl Batch<'_> {
             Input::Receipt { agent, receipt } => self.receipt(agent, receipt),
             Input::Local { mid } => self.local(*mid),
             Input::Timer { plugin, key, due } => self.timer(plugin, key, *due),
+            Input::Waiting { plugin, number } => self.waiting(plugin, *number),
             Input::Life { plugin, life } => self.event(plugin, &Event::Life(life.clone()), checked, |_| Ok(None)),
             Input::Learn { from } => {
-                let now = self.now;
+                let now = self.turn.now;
                 let mut buffer = Buffer::new(&mut *self.transaction);
                 let place = addresses::news(&mut buffer, from, Source::Message, now)?;
                 buffer.keep()?;
-                self.released.places.extend(place);
+                self.turn.released.places.extend(place);
                 Ok(Outcome::Done(Vec::new()))
             }
             Input::Speaks { agent, compat } => {
                 let mut buffer = Buffer::new(&mut *self.transaction);
                 if addresses::found(&mut buffer, agent, *compat)? {
                     let known = addresses::get(&mut buffer, agent)?.unwrap_or_default();
-                    self.released.places.push((agent.clone(), known));
+                    self.turn.released.places.push((agent.clone(), known));
                 }
                 buffer.keep()?;
                 Ok(Outcome::Done(Vec::new()))
@@ -96,10 +103,29 @@ impl Batch<'_> {
         checked: &Checked,
         along: impl FnOnce(&mut Buffer<'_>) -> Result<Option<Fault>, StoreError>,
     ) -> Result<Outcome, StoreError> {
-        let seed = (self.seeds)();
-        let buffer = Buffer::new(&mut *self.transaction);
-        let mut services = EventServices::new(buffer, self.table, self.host, checked, self.now, seed);
-        let mut result = services.run(plugin, event);
+        if let Some(hold) = self.turn.table.held(plugin) {
+            return Ok(Outcome::Fault(hold.fault(plugin)));
+        }
+        let seed = self.turn.seeds.draw();
+        let mut table = Arc::clone(&self.turn.table);
+        let host = &*self.turn.host;
+        // A build on probation that fails: what it did, and what the generation before made of the event.
+        let mut tried = None;
+        let (services, mut result) = loop {
+            let buffer = Buffer::new(&mut *self.transaction);
+            let mut services = EventServices::new(buffer, &table, host, checked, self.turn.now, seed);
+            let result = services.run(plugin, event);
+            let why = match &result {
+                Err(fault) if fault.kind == FaultKind::Failed && tried.is_none() => fault.to_string(),
+                _ => break (services, result),
+            };
+            let why = format!("{} failed: {why}", what(event));
+            let before = services.failed.take().and_then(|failed| table.rolled_back(&failed, &why));
+            let Some((before, rolled_back)) = before else { break (services, result) };
+            drop(services);
+            table = Arc::new(before);
+            tried = Some(rolled_back);
+        };
         let EventServices { mut buffer, released, broken, metrics, .. } = services;
         if let Some(error) = broken {
             return Err(error);
@@ -109,50 +135,80 @@ impl Batch<'_> {
         {
             result = Err(fault);
         }
+        let failed_before_too = result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed);
         let only_looked = buffer.count() == 0 && released.is_empty() && matches!(event, Event::Command(_));
         if result.is_ok() {
             buffer.keep()?;
-            self.released.append(released);
+            self.turn.released.append(released);
             for ((plugin, name), add) in metrics {
-                self.measures.extend(self.table.named(&plugin).map(|serving| (Arc::clone(serving), name, add)));
+                self.turn
+                    .measures
+                    .extend(self.turn.table.named(&plugin).map(|serving| (Arc::clone(serving), name, add)));
             }
+        }
+        match tried {
+            None => {
+                let probation = self.turn.table.seat(plugin).and_then(|seat| seat.probation.as_ref());
+                probation.into_iter().for_each(|probation| probation.pass());
+            }
+            // A fault that both have is the event's.
+            Some(_) if failed_before_too => {}
+            Some(rolled_back) => self.fall_back(rolled_back, &table)?,
         }
         if let (Ok(answer), true) = (&result, only_looked) {
             return Ok(Outcome::Done(answer.clone()));
         }
-        self.changed = true;
+        self.turn.changed = true;
         let fault = result.as_ref().err();
         if let Some(fault) = fault.filter(|fault| fault.kind == FaultKind::Failed) {
             log::error!(target: "tallyho::plugin", "{plugin}: {} failed and had no effect: {fault}", what(event));
         }
         let entry = NewEntry {
             number: 0,
-            at: self.now,
+            at: self.turn.now,
             plugin,
-            generation: self.table.named(plugin).map_or(0, |serving| serving.plugin.generation()),
+            generation: table.named(plugin).map_or(0, |serving| serving.generation()),
             event,
             body: body(event),
             seed: &seed,
             fault: fault.map(ToString::to_string),
         };
-        self.journal.write(&mut *self.transaction, entry)?;
+        self.turn.journal.write(&mut *self.transaction, entry)?;
         Ok(match result {
             Ok(answer) => Outcome::Done(answer),
             Err(fault) => Outcome::Fault(fault),
         })
     }
 
+    /// A build on probation has failed an event that the generation before it has just handled.
+    fn fall_back(&mut self, rolled_back: RolledBack, before: &Arc<PluginTable>) -> Result<(), StoreError> {
+        let RolledBack { name, from, to, why, .. } = &rolled_back;
+        log::error!(target: "tallyho::plugin", "{name}: generation {from}, on probation: {why}; generation {to} handles it");
+        let seat = self.turn.table.seat(name);
+        let probation = seat.and_then(|seat| seat.probation.as_ref());
+        if probation.is_none_or(|probation| probation.fail()) {
+            self.turn.table = Arc::clone(before);
+            rollback::record(&mut *self.transaction, &mut self.turn, &rolled_back)?;
+        }
+        Ok(())
+    }
+
     fn host_command(&mut self, name: &str, argument: &[u8]) -> Result<Outcome, StoreError> {
         let mut buffer = Buffer::new(&mut *self.transaction);
-        let mut random = Random::new((self.seeds)());
+        let mut random = Random::new(self.turn.seeds.draw());
         let mut released = Released::default();
-        let mut call =
-            HostCall { buffer: &mut buffer, caller: None, now: self.now, random: &mut random, released: &mut released };
-        Ok(match self.host.command(&mut call, name, argument) {
+        let mut call = HostCall {
+            buffer: &mut buffer,
+            caller: None,
+            now: self.turn.now,
+            random: &mut random,
+            released: &mut released,
+        };
+        Ok(match self.turn.host.command(&mut call, name, argument) {
             Ok(answer) => {
-                self.changed |= buffer.count() > 0 || !released.is_empty();
+                self.turn.changed |= buffer.count() > 0 || !released.is_empty();
                 buffer.keep()?;
-                self.released.append(released);
+                self.turn.released.append(released);
                 Outcome::Done(answer)
             }
             Err(fault) => Outcome::Fault(fault),

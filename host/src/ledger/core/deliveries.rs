@@ -34,10 +34,14 @@ impl Batch<'_> {
         if let Some(mid) = key.strip_prefix(AGAIN).filter(|_| plugin == HOST) {
             return self.local(mid.parse().unwrap_or_default());
         }
+        if self.turn.table.held(plugin).is_some() {
+            self.park(plugin, key, due)?;
+            return Ok(Outcome::Done(Vec::new()));
+        }
         let event = Event::Timer(Timer { key: key.to_owned(), due });
         let outcome = self.event(plugin, &event, &Checked::new(), |_| Ok(None))?;
         if matches!(outcome, Outcome::Fault(_)) {
-            let later = self.now.plus(TIMER_RETRY_MS);
+            let later = self.turn.now.plus(TIMER_RETRY_MS);
             let mut buffer = Buffer::new(&mut *self.transaction);
             timers::set(&mut buffer, plugin, key, later)?;
             buffer.keep()?;
@@ -64,9 +68,9 @@ impl Batch<'_> {
             _ => false,
         };
         if gone {
-            self.changed = true;
+            self.turn.changed = true;
             self.buffered(|buffer| outbox::remove(buffer, agent, mid))?;
-            self.released.withdrawn.push((agent.clone(), mid));
+            self.turn.released.withdrawn.push((agent.clone(), mid));
         }
         let terminal = matches!(fate, Fate::Accepted | Fate::Refused | Fate::Stalled { .. });
         let again = *fate == Fate::HandedOver && row.handed;
@@ -81,9 +85,9 @@ impl Batch<'_> {
     /// report may still be on its way, where the receipt came over another channel.
     pub(super) fn receipt(&mut self, agent: &AgentId, receipt: &Receipt) -> Result<Outcome, StoreError> {
         let received = self.buffered(|buffer| outbox::receive(buffer, agent, receipt.upto, &receipt.also))?;
-        self.changed |= !received.is_empty();
+        self.turn.changed |= !received.is_empty();
         for outbox::Received { mid, untold } in received {
-            self.released.withdrawn.push((agent.clone(), mid));
+            self.turn.released.withdrawn.push((agent.clone(), mid));
             if let Some((plugin, key)) = untold {
                 self.report(&plugin, &key, agent, Fate::HandedOver, None)?;
             }
@@ -101,12 +105,20 @@ impl Batch<'_> {
         fate: Fate,
         mark: Option<u64>,
     ) -> Result<Outcome, StoreError> {
-        let delivery = Delivery { key: key.to_owned(), to: to.clone(), fate };
-        self.event(plugin, &Event::Delivery(delivery), &Checked::new(), |buffer| {
+        let event = Event::Delivery(Delivery { key: key.to_owned(), to: to.clone(), fate });
+        let along = |buffer: &mut Buffer<'_>| {
             if let Some(mid) = mark {
                 outbox::mark_handed(buffer, to, mid).map_err(unreadable)?;
             }
             Ok(None)
-        })
+        };
+        if self.turn.table.held(plugin).is_some() {
+            let kept = self.keep(plugin, &event)?;
+            let mut buffer = Buffer::new(&mut *self.transaction);
+            along(&mut buffer)?;
+            buffer.keep()?;
+            return Ok(kept);
+        }
+        self.event(plugin, &event, &Checked::new(), along)
     }
 }

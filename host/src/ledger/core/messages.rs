@@ -15,23 +15,37 @@ use crate::site::tickets::{self, Presentation};
 use crate::store::StoreError;
 use tallyho_plugin::{Event, Fate, Fault, FaultKind, Message};
 
+/// What came of a message that somebody may send.
+enum Routed {
+    /// Its plugin was given it, or none is there.
+    Handled(Outcome),
+    /// Its plugin, of this name, is held.
+    Held(String),
+}
+
 impl Batch<'_> {
     pub(super) fn peer(&mut self, inbound: &Inbound, checked: &Checked) -> Result<Outcome, StoreError> {
         let agent = &inbound.message.from.agent;
         if let Some(mid) = inbound.mid
-            && self.windows.verdict(&mut *self.transaction, agent, mid)? == Verdict::Again
+            && self.turn.windows.verdict(&mut *self.transaction, agent, mid)? == Verdict::Again
         {
             return Ok(Outcome::Done(Vec::new()));
         }
-        let outcome = self.routed(&inbound.message, inbound.ticket.as_ref(), checked)?;
+        let message = &inbound.message;
+        // A stranger's message is kept for nobody, and a ticket's subject waits for the answer.
+        let is_kept = inbound.mid.is_none() && inbound.ticket.is_none() && !message.restricted;
+        let outcome = match self.routed(message, inbound.ticket.as_ref(), checked)? {
+            Routed::Held(plugin) if is_kept => self.keep(&plugin, message.event())?,
+            other => self.outcome(other),
+        };
         match (inbound.mid, &outcome) {
             // The host could not serve the handler: the peer keeps the message.
             (Some(mid), Outcome::Fault(fault)) if fault.kind == FaultKind::Host => {
-                if !self.windows.hold(agent, mid) {
+                if !self.turn.windows.hold(agent, mid) {
                     log::warn!("agent {} has sent more than a peer may before its receipts", agent.0);
                 }
             }
-            (Some(mid), _) => self.windows.apply(agent, mid),
+            (Some(mid), _) => self.turn.windows.apply(agent, mid),
             (None, _) => {}
         }
         Ok(outcome)
@@ -43,13 +57,30 @@ impl Batch<'_> {
         message: &MessageEvent,
         ticket: Option<&serde_json::Value>,
         checked: &Checked,
-    ) -> Result<Outcome, StoreError> {
-        match router::route_within(self.table, self.relations, &self.released.relations, message, self.now) {
-            Ok(plugin) => self.message(&plugin, message, ticket, checked),
+    ) -> Result<Routed, StoreError> {
+        match router::route_within(
+            &self.turn.table,
+            &self.turn.relations,
+            &self.turn.released.relations,
+            message,
+            self.turn.now,
+        ) {
+            Ok(plugin) if self.turn.table.held(&plugin).is_some() => Ok(Routed::Held(plugin)),
+            Ok(plugin) => self.message(&plugin, message, ticket, checked).map(Routed::Handled),
             Err(dropped) => {
                 let Message { target, action, from, .. } = &**message;
                 log::debug!("{target}/{action} from agent {} is dropped: {dropped}", from.agent.0);
-                Ok(Outcome::Fault(Fault::refused(dropped.to_string())))
+                Ok(Routed::Handled(Outcome::Fault(Fault::refused(dropped.to_string()))))
+            }
+        }
+    }
+
+    fn outcome(&self, routed: Routed) -> Outcome {
+        match routed {
+            Routed::Handled(outcome) => outcome,
+            Routed::Held(plugin) => {
+                let hold = self.turn.table.held(&plugin);
+                Outcome::Fault(hold.map_or_else(|| Fault::host("it is held"), |hold| hold.fault(&plugin)))
             }
         }
     }
@@ -67,7 +98,7 @@ impl Batch<'_> {
             self.set_aside(plugin, message, &outcome)?;
             return Ok(outcome);
         };
-        let now = self.now;
+        let now = self.turn.now;
         let presentation = Presentation {
             target: &message.target,
             action: &message.action,
@@ -75,7 +106,7 @@ impl Batch<'_> {
             from: &message.from,
             ticket,
         };
-        let (own, proven) = (self.host.agent(), &message.from.agent);
+        let (own, proven) = (self.turn.host.agent(), &message.from.agent);
         let mut buffer = Buffer::new(&mut *self.transaction);
         let refused = |why: String| Ok(Outcome::Fault(Fault::refused(why).code("ticket")));
         let valid = match tickets::present(&mut buffer, own, proven, &presentation, now)? {
@@ -102,14 +133,14 @@ impl Batch<'_> {
 
     /// A message that its handler could not handle is kept for the operator: nothing is lost, and
     /// the peer is not asked for it for ever.
-    fn set_aside(&mut self, plugin: &str, message: &Message, outcome: &Outcome) -> Result<(), StoreError> {
+    pub(super) fn set_aside(&mut self, plugin: &str, message: &Message, outcome: &Outcome) -> Result<(), StoreError> {
         let Outcome::Fault(fault) = outcome else { return Ok(()) };
         if fault.kind != FaultKind::Failed {
             return Ok(());
         }
         let body = serde_bytes::Bytes::new(&message.body);
         let mut bytes = Vec::new();
-        ciborium::into_writer(&(self.now, plugin, message, body, fault.to_string()), &mut bytes)
+        ciborium::into_writer(&(self.turn.now, plugin, message, body, fault.to_string()), &mut bytes)
             .map_err(|error| StoreError::Engine(error.to_string()))?;
         journal::ring(&mut *self.transaction, "host.quarantine", QUARANTINE_SLOTS, &[bytes])
     }
@@ -117,7 +148,7 @@ impl Batch<'_> {
     /// A message of this site to itself: reported as handed over, handled, and taken out of the outbox,
     /// all in one transaction. Where the host cannot serve the handler it stays, and comes again.
     pub(super) fn local(&mut self, mid: u64) -> Result<Outcome, StoreError> {
-        let own = self.host.agent().clone();
+        let own = self.turn.host.agent().clone();
         let Some(row) = self.buffered(|buffer| outbox::get(buffer, &own, mid))? else {
             return Ok(Outcome::Done(Vec::new())); // withdrawn meanwhile
         };
@@ -138,9 +169,10 @@ impl Batch<'_> {
             attempt: None,
             body: sent.object.clone(),
         };
-        let outcome = self.routed(&message.into(), sent.ticket.as_ref(), &Checked::new())?;
+        let routed = self.routed(&message.into(), sent.ticket.as_ref(), &Checked::new())?;
+        let outcome = self.outcome(routed);
         if matches!(&outcome, Outcome::Fault(fault) if fault.kind == FaultKind::Host) {
-            let later = self.now.plus(TIMER_RETRY_MS);
+            let later = self.turn.now.plus(TIMER_RETRY_MS);
             self.buffered(|buffer| Ok(timers::set(buffer, HOST, &again_key(mid), later)?))?;
             return Ok(outcome);
         }

@@ -2,37 +2,37 @@
 
 use super::super::{StoreError, Transaction, limits};
 use super::faults::Faults;
-use super::tables::{ACTIONS, Action, Tables, create_sql};
+use super::tables::{Action, Tables, create_sql};
 use rusqlite::{CachedStatement, Connection};
 use tallyho_plugin::services::{Range, Row};
 
-/// The one open transaction. It keeps the statements it has used, so that only the first
-/// use of a table looks its statement up by SQL text.
+/// The one open transaction. It has the connection for itself and keeps no statement of it, so that it may
+/// go to another thread as the connection may: statements are looked up in the connection's own cache.
 pub(super) struct SqliteTransaction<'a> {
-    connection: &'a Connection,
+    connection: &'a mut Connection,
     faults: &'a Faults,
     tables: &'a mut Tables,
     /// Tables there were at the beginning; those after them go when this is rolled back.
     tables_before: usize,
-    /// By table number; boxed because a transaction uses few of many tables.
-    statements: Vec<Option<Box<Statements<'a>>>>,
     /// The first error. SQLite may have rolled back by itself then, and a further write would commit
     /// alone: so there is none.
     spent: Option<StoreError>,
 }
 
-type Statements<'a> = [Option<CachedStatement<'a>>; ACTIONS];
-
 impl<'a> SqliteTransaction<'a> {
     /// Takes the write lock at once: a reader that turns writer later could find its view outdated.
-    pub fn begin(connection: &'a Connection, tables: &'a mut Tables, faults: &'a Faults) -> Result<Self, StoreError> {
+    pub fn begin(
+        connection: &'a mut Connection,
+        tables: &'a mut Tables,
+        faults: &'a Faults,
+    ) -> Result<Self, StoreError> {
         if !connection.is_autocommit() {
             // An earlier roll-back failed with the disk; it has to succeed before anything is read.
             run(connection, "ROLLBACK").map_err(|error| faults.of(error))?;
         }
         run(connection, "BEGIN IMMEDIATE").map_err(|error| faults.of(error))?;
         let tables_before = tables.count();
-        Ok(SqliteTransaction { connection, faults, tables, tables_before, statements: Vec::new(), spent: None })
+        Ok(SqliteTransaction { connection, faults, tables, tables_before, spent: None })
     }
 
     /// Does one call's work, unless an earlier one failed.
@@ -47,15 +47,8 @@ impl<'a> SqliteTransaction<'a> {
         result
     }
 
-    fn statement(&mut self, table: usize, action: Action) -> rusqlite::Result<&mut CachedStatement<'a>> {
-        if self.statements.len() <= table {
-            self.statements.resize_with(table + 1, || None);
-        }
-        let slot = &mut self.statements[table].get_or_insert_default()[action.index()];
-        match slot {
-            Some(statement) => Ok(statement),
-            None => Ok(slot.insert(self.connection.prepare_cached(self.tables.sql(table, action))?)),
-        }
+    fn statement(&self, table: usize, action: Action) -> rusqlite::Result<CachedStatement<'_>> {
+        self.connection.prepare_cached(self.tables.sql(table, action))
     }
 
     fn find_or_create(&mut self, name: &str) -> Result<usize, StoreError> {
@@ -66,17 +59,17 @@ impl<'a> SqliteTransaction<'a> {
         Ok(self.tables.add(name))
     }
 
-    fn read(&mut self, table: usize, key: &[u8]) -> rusqlite::Result<Option<Vec<u8>>> {
-        let statement = self.statement(table, Action::Get)?;
+    fn read(&self, table: usize, key: &[u8]) -> rusqlite::Result<Option<Vec<u8>>> {
+        let mut statement = self.statement(table, Action::Get)?;
         statement.raw_bind_parameter(1, key)?;
         let mut rows = statement.raw_query();
         let Some(row) = rows.next()? else { return Ok(None) };
         Ok(Some(row.get_ref(0)?.as_blob()?.to_vec()))
     }
 
-    fn read_range(&mut self, table: usize, range: &Range) -> rusqlite::Result<Vec<Row>> {
+    fn read_range(&self, table: usize, range: &Range) -> rusqlite::Result<Vec<Row>> {
         let action = Action::Scan { bounded: range.to.is_some(), reverse: range.reverse };
-        let statement = self.statement(table, action)?;
+        let mut statement = self.statement(table, action)?;
         statement.raw_bind_parameter(1, range.from.as_slice())?;
         statement.raw_bind_parameter(2, range.limit)?;
         if let Some(to) = &range.to {
@@ -90,15 +83,15 @@ impl<'a> SqliteTransaction<'a> {
         Ok(found)
     }
 
-    fn write(&mut self, table: usize, key: &[u8], value: &[u8]) -> rusqlite::Result<()> {
-        let statement = self.statement(table, Action::Put)?;
+    fn write(&self, table: usize, key: &[u8], value: &[u8]) -> rusqlite::Result<()> {
+        let mut statement = self.statement(table, Action::Put)?;
         statement.raw_bind_parameter(1, key)?;
         statement.raw_bind_parameter(2, value)?;
         statement.raw_execute().map(drop)
     }
 
-    fn erase(&mut self, table: usize, key: &[u8]) -> rusqlite::Result<()> {
-        let statement = self.statement(table, Action::Delete)?;
+    fn erase(&self, table: usize, key: &[u8]) -> rusqlite::Result<()> {
+        let mut statement = self.statement(table, Action::Delete)?;
         statement.raw_bind_parameter(1, key)?;
         statement.raw_execute().map(drop)
     }

@@ -36,7 +36,7 @@ fn all_effects_of_an_event_are_kept_and_released_together() {
     assert_eq!(bench.row("r0", "key").as_deref(), Some("value"));
     assert_eq!(bench.row("r1", "called").as_deref(), Some("yes"));
     assert_eq!(bench.core.next_timer(), Some(NOW.plus(1_000)));
-    assert!(bench.core.parts.relations.admits(&agent('b'), NOW));
+    assert!(bench.core.relations.admits(&agent('b'), NOW));
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn an_event_that_fails_leaves_no_trace_but_its_entry_in_the_journal() {
         assert_eq!(after[JOURNAL].len(), 2, "an entry and the journal's end");
         after[JOURNAL].clear();
         assert_eq!(after, before, "{end:?}");
-        assert!(!bench.core.parts.relations.admits(&agent('b'), NOW));
-        assert!(bench.core.parts.table.load().named("r0").unwrap().metrics().is_empty());
+        assert!(!bench.core.relations.admits(&agent('b'), NOW));
+        assert!(bench.core.table.load().named("r0").unwrap().metrics().is_empty());
     }
 }
 
@@ -73,7 +73,7 @@ fn faults_count_against_a_plugin_only_where_they_are_its_own() {
     for step in [Do::Fail, Do::Panic, Do::Refuse, Do::Host, Do::Notice] {
         bench.tell(&[step]);
     }
-    let table = bench.core.parts.table.load_full();
+    let table = bench.core.table.load_full();
     let serving = table.named("r0").unwrap();
     assert_eq!(serving.calls.load(std::sync::atomic::Ordering::Relaxed), 5);
     assert_eq!(serving.faults.load(std::sync::atomic::Ordering::Relaxed), 2);

@@ -56,7 +56,7 @@ fn whichever_operation_fails_nothing_has_happened_and_the_same_inputs_then_do_th
             bench.faults.fail(Operation::Any, nth, error.clone());
             assert_eq!(bench.try_apply(inputs.clone()).unwrap_err(), error, "operation {nth}");
             assert!(bench.everything() == before, "operation {nth} left something");
-            let heard = &*bench.core.parts.relations;
+            let heard = &*bench.core.relations;
             assert!(heard.is_empty());
             let done = bench.apply(inputs);
             assert_eq!(done.outcomes, outcomes, "after operation {nth}");
@@ -83,5 +83,5 @@ fn counters_of_a_batch_that_was_not_kept_are_not_counted() {
     let count = || vec![command("r0", &[Do::Metric("count".into()), Do::Put("k".into(), "v".into())])];
     assert!(bench.try_apply(count()).is_err());
     bench.apply(count());
-    assert_eq!(bench.core.parts.table.load().named("r0").unwrap().metrics()["count"], 1);
+    assert_eq!(bench.core.table.load().named("r0").unwrap().metrics()["count"], 1);
 }

@@ -2,8 +2,11 @@
 
 mod events;
 mod failures;
+mod held;
 mod local;
 mod outgoing;
 mod peers;
+mod probation;
+mod states;
 mod tickets;
 mod timers;

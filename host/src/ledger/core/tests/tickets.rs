@@ -43,7 +43,7 @@ fn present(token: &str, cuid: &str) -> Input {
 }
 
 fn at_ticket(bench: &mut Bench, script: &[Do]) {
-    let mut transaction = bench.core.parts.store.begin().unwrap();
+    let mut transaction = bench.core.store.begin().unwrap();
     transaction.put("r0.rows", b"at-ticket", &tallyho_plugin::context::to_cbor(&script).unwrap()).unwrap();
     transaction.commit().unwrap();
 }

@@ -1,0 +1,85 @@
+//! How plugins fare: `plugin list`, and its part of `status`.
+
+use super::Node;
+use crate::ledger::table::{Seat, Serving};
+use serde_json::{Value, json};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+/// `plugin list`.
+pub(super) fn plugins(node: &Node) -> Value {
+    let table = node.ledger.table();
+    table.seats().into_iter().map(|seat| shown(node, seat)).collect()
+}
+
+fn shown(node: &Node, seat: &Seat) -> Value {
+    let serving = &seat.serving;
+    let manifest = serving.manifest();
+    let within = |share| serving.times.within(share).map(|time| time.as_nanos() as f64 / 1e3);
+    let (mapped, own) = (node.plugins.loader.mapped_for(&manifest.name), own_bytes(node, seat));
+    let mut shown = json!({
+        "name": manifest.name,
+        "version": manifest.version,
+        "generation": serving.generation(),
+        "state": seat.held.as_ref().map_or("serving", |hold| hold.word()),
+        "build": serving.plugin.build().map(|build| build.to_string()),
+        "state_version": manifest.state_version,
+        "calls": serving.calls.load(Ordering::Relaxed),
+        "faults": serving.faults.load(Ordering::Relaxed),
+        "p50_us": within(0.5),
+        "p99_us": within(0.99),
+        "in_flight": serving.in_flight(),
+        "metrics": serving.metrics(),
+        "tables": manifest.tables,
+        "path": serving.plugin.path(),
+        "changed_on_disk": serving.plugin.has_changed_on_disk(),
+        "previous": seat.previous.as_ref().map(|previous| previous.generation()),
+        "generations": generations(node, serving),
+        "memory": {
+            "builds": mapped.builds,
+            "bytes": mapped.bytes,
+            "retired_bytes": mapped.bytes.saturating_sub(own),
+        },
+    });
+    if let Some(probation) = seat.probation.as_ref().filter(|probation| probation.left() > 0) {
+        shown["probation"] = json!({ "events_left": probation.left() });
+    }
+    if let Some(failed) = &seat.failed {
+        shown["rolled_back"] = json!({ "generation": failed.from, "version": failed.version, "why": failed.why });
+    }
+    if let Some(hold) = &seat.held {
+        shown["why"] = json!(hold.why());
+    }
+    if let Some(note) = node.plugins.notes.get(&manifest.name) {
+        shown["note"] = json!(note);
+    }
+    shown
+}
+
+/// What the builds that can still serve take of memory.
+fn own_bytes(node: &Node, seat: &Seat) -> u64 {
+    let builds = [Some(&seat.serving), seat.previous.as_ref()].into_iter().flatten();
+    let mut builds: Vec<_> = builds.filter_map(|serving| serving.plugin.build()).collect();
+    builds.dedup();
+    builds.into_iter().map(|build| node.plugins.loader.bytes_of(build)).sum()
+}
+
+/// All generations known of a plugin, the one that serves last.
+fn generations(node: &Node, serving: &Serving) -> Value {
+    let name = &serving.manifest().name;
+    let gone = node.plugins.gone.lock().unwrap_or_else(PoisonError::into_inner);
+    let others = gone.iter().filter(|gone| &gone.name == name && gone.generation != serving.generation());
+    let mut all: Vec<Value> = others
+        .map(|gone| {
+            let (state, calls) = gone.state();
+            json!({ "generation": gone.generation, "version": gone.version, "state": state, "in_flight": calls })
+        })
+        .collect();
+    all.push(json!({
+        "generation": serving.generation(),
+        "version": serving.manifest().version,
+        "state": "serving",
+        "in_flight": serving.in_flight(),
+    }));
+    Value::Array(all)
+}
