@@ -47,6 +47,20 @@ pub struct Range {
     pub limit: u32,
 }
 
+impl Range {
+    /// All keys that begin so, at most `limit` rows of them.
+    pub fn beginning(prefix: impl Into<Vec<u8>>, limit: u32) -> Self {
+        let from = prefix.into();
+        let mut to = from.clone();
+        // The first key behind them: a trailing 0xff cannot be raised.
+        while to.pop_if(|last| *last == u8::MAX).is_some() {}
+        if let Some(last) = to.last_mut() {
+            *last += 1;
+        }
+        Range { from, to: Some(to.into()).filter(|to: &serde_bytes::ByteBuf| !to.is_empty()), reverse: false, limit }
+    }
+}
+
 /// A row: key and value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
@@ -277,4 +291,21 @@ pub mod host_command {
     pub const TICKET_REVOKE: &str = "ticket.revoke";
     /// `{subject?}` → array of the calling plugin's tokens: `{token, user, subject, reuse, expires, limit, used, by, revoked}`.
     pub const TICKET_LIST: &str = "ticket.list";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_keys_that_begin_so_and_no_others_are_within() {
+        let keys: [&[u8]; 6] = [b"", b"a", b"ab", b"ab\xff", b"ac", b"\xff\xff"];
+        for prefix in [b"".as_slice(), b"a", b"ab", b"ab\xff", b"\xff", b"b"] {
+            let range = Range::beginning(prefix, 9);
+            for key in keys {
+                let within = key >= range.from.as_slice() && range.to.as_ref().is_none_or(|to| key < to.as_slice());
+                assert_eq!(within, key.starts_with(prefix), "{key:?} begins with {prefix:?}");
+            }
+        }
+    }
 }

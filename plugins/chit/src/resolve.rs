@@ -33,7 +33,7 @@ pub fn half(context: &mut Context<'_>, given: &str, user: Option<&str>) -> Resul
         return Ok((user.to_owned(), prefix));
     }
     let mut found: Vec<(String, String)> = Vec::new();
-    let mut scan = beginning(prefix.as_bytes(), PAGE);
+    let mut scan = Scan::beginning(prefix.as_bytes(), PAGE);
     // Two tallies, or one with both its halves, are enough to know.
     while found.len() < 3 {
         let rows = context.services().scan(TALLIES, &scan)?;
@@ -91,7 +91,7 @@ pub fn chit(desk: &mut Desk<'_, '_>, given: &str) -> Result<(String, Entry), Fau
     if prefix.is_empty() {
         return Err(Fault::usage("the chit's uuid is missing").fix("give it, or its last digits; see `chit list`"));
     }
-    let scan = beginning(&desk.chit_key(&prefix), 2);
+    let scan = Scan::beginning(desk.chit_key(&prefix), 2);
     let begin: Vec<(Vec<u8>, IgnoredAny)> = desk.context.scan(CHITS, &scan)?;
     let keys = match begin.as_slice() {
         [(key, _)] => vec![key.clone()],
@@ -119,14 +119,4 @@ fn ending(desk: &mut Desk<'_, '_>, digits: &str) -> Result<Vec<Vec<u8>>, Fault> 
     }
     let keys = rows.into_iter().map(|(key, _)| key);
     Ok(keys.filter(|key| key.ends_with(digits.as_bytes())).collect())
-}
-
-/// All keys that begin so.
-fn beginning(prefix: &[u8], limit: u32) -> Scan {
-    let mut end = prefix.to_vec();
-    // A trailing 0xff could not be raised; text in UTF-8 has none.
-    if let Some(last) = end.last_mut() {
-        *last = last.saturating_add(1);
-    }
-    Scan { from: prefix.to_vec(), to: Some(end.into()), reverse: false, limit }
 }

@@ -56,7 +56,7 @@ pub fn numbers(half: &[u8], from: u64, to: u64, limit: u32) -> Scan {
 
 /// Everything of one half in a table whose keys go on behind it.
 pub fn of_half(half: &[u8], limit: u32) -> Scan {
-    Scan { from: [half, b"\0"].concat(), to: Some([half, b"\x01"].concat().into()), reverse: false, limit }
+    Scan::beginning([half, b"\0"].concat(), limit)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::rules::without_nulls;
 use crate::store::{self, INVITED, Invitation, PRESENTED, Presentation};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tallyho_plugin::context::Scan;
 use tallyho_plugin::record::ticket::TicketText;
 use tallyho_plugin::services::{Keep, Outgoing, Relation, Schedule};
 use tallyho_plugin::{Command, Context, Fate, Fault};
@@ -96,7 +97,7 @@ pub fn status(command: &Command, context: &mut Context<'_>) -> Result<Value, Fau
         Some((user, token)) => (Some(user.to_owned()), token),
         None => (user, token.as_str()),
     };
-    let of_token = store::beginning(&store::key(&[token, ""]), limits::LISTED as u32);
+    let of_token = Scan::beginning(store::key(&[token, ""]), limits::LISTED as u32);
     let rows: Vec<(Vec<u8>, Presentation)> = context.scan(PRESENTED, &of_token)?;
     let wanted = |row: &&Presentation| user.as_ref().is_none_or(|user| row.user == *user);
     match rows.iter().map(|(_, row)| row).filter(wanted).collect::<Vec<_>>().as_slice() {
@@ -120,7 +121,7 @@ pub fn status(command: &Command, context: &mut Context<'_>) -> Result<Value, Fau
 /// # Errors
 /// The host's faults.
 pub fn list(context: &mut Context<'_>, user: Option<&str>) -> Result<Vec<Value>, Fault> {
-    let rows: Vec<(Vec<u8>, Presentation)> = context.scan(PRESENTED, &store::beginning(b"", limits::LISTED as u32))?;
+    let rows: Vec<(Vec<u8>, Presentation)> = context.scan(PRESENTED, &Scan::beginning(b"", limits::LISTED as u32))?;
     Ok(rows.iter().map(|(_, row)| row).filter(|row| user.is_none_or(|user| row.user == user)).map(view).collect())
 }
 

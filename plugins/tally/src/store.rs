@@ -92,17 +92,6 @@ pub fn key(parts: &[&str]) -> Vec<u8> {
     parts.join("\0").into_bytes()
 }
 
-/// All keys that begin so.
-pub fn beginning(prefix: &[u8], limit: u32) -> Scan {
-    let mut end = prefix.to_vec();
-    // A trailing 0xff could not be raised; text in UTF-8 has none.
-    if let Some(last) = end.last_mut() {
-        *last += 1;
-    }
-    let to = if end.is_empty() { None } else { Some(end.into()) };
-    Scan { from: prefix.to_vec(), to, reverse: false, limit }
-}
-
 /// The half of this holder.
 pub fn half(context: &mut Context<'_>, holder: &str, uuid: &str) -> Result<Option<Half>, Fault> {
     context.get(TALLIES, key(&[uuid, holder]))
@@ -110,7 +99,7 @@ pub fn half(context: &mut Context<'_>, holder: &str, uuid: &str) -> Result<Optio
 
 /// Halves whose uuid begins so, of this holder or of all.
 pub fn halves(context: &mut Context<'_>, prefix: &str, holder: Option<&str>) -> Result<Vec<Half>, Fault> {
-    let mut scan = beginning(prefix.as_bytes(), limits::PAGE);
+    let mut scan = Scan::beginning(prefix.as_bytes(), limits::PAGE);
     let mut found = Vec::new();
     loop {
         let rows: Vec<(Vec<u8>, Half)> = context.scan(TALLIES, &scan)?;
@@ -132,7 +121,7 @@ pub fn shared(context: &mut Context<'_>, holder: &str, partner: Option<&Chad>) -
         Some(chad) => key(&[holder, &chad.agent.0, chad.cuid.as_deref().unwrap_or_default(), ""]),
         None => key(&[holder, ""]),
     };
-    let rows: Vec<(Vec<u8>, ())> = context.scan(PARTNERS, &beginning(&prefix, limits::LISTED as u32))?;
+    let rows: Vec<(Vec<u8>, ())> = context.scan(PARTNERS, &Scan::beginning(prefix, limits::LISTED as u32))?;
     Ok(rows.into_iter().filter_map(|(key, ())| last_part(&key)).collect())
 }
 
