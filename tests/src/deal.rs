@@ -3,7 +3,7 @@
 //! They repeat a command that did not report success, where the state says that it has not been done.
 //! What did report success must stay done; that is checked all along.
 
-use crate::site::{Door, PATIENCE};
+use crate::site::{Door, PATIENCE, Site};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tallyho_plugin::Fault;
@@ -135,6 +135,18 @@ impl Deal<'_> {
             std::thread::sleep(Duration::from_millis(10)); // between two looks; no result hangs on it
         }
     }
+}
+
+/// Has alice of one site and bob of the other open a tally, so that their sites may talk; bob's address.
+///
+/// # Panics
+/// When it does not come to that.
+pub fn related(alice: &Site, bob: &Site) -> Value {
+    alice.add_user("alice");
+    bob.add_user("bob");
+    let deal = Deal { stock: alice.door(), alice: "alice", foil: bob.door(), bob: "bob", revive: &|| {} };
+    deal.make();
+    alice.call("tally", "list", &json!({})).expect("tallies can be listed")[0]["partner"].clone()
 }
 
 /// Whether a call failed because the site is dead, so that nobody knows what came of it.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use std::fs;
 use tallyho_tests::counter::{Builds, text};
-use tallyho_tests::deal::Deal;
+use tallyho_tests::deal::related;
 use tallyho_tests::site::{Site, until};
 
 /// A running site that gives handlers one second, with this build of the counter and the tally handler.
@@ -13,14 +13,6 @@ fn site(builds: &Builds, settings: &str) -> Site {
     fs::write(site.home().join("tallyho.toml"), "[limits]\nhandler_seconds = 1\n").unwrap();
     site.start();
     site
-}
-
-fn related(alice: &Site, bob: &Site) -> Value {
-    alice.add_user("alice");
-    bob.add_user("bob");
-    let deal = Deal { stock: alice.door(), alice: "alice", foil: bob.door(), bob: "bob", revive: &|| {} };
-    deal.make();
-    alice.call("tally", "list", &json!({})).unwrap()[0]["partner"].clone()
 }
 
 #[test]

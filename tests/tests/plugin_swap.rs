@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use tallyho_plugin::Fault;
 use tallyho_tests::counter::{Builds, text};
-use tallyho_tests::deal::Deal;
+use tallyho_tests::deal::related;
 use tallyho_tests::plugins::build_library;
 use tallyho_tests::site::{Site, until};
 
@@ -17,15 +17,6 @@ fn site(builds: &Builds) -> Site {
     let mut site = Site::new().plugins(&[text(&builds.make("counter.so", "version=1"))]);
     site.start();
     site
-}
-
-/// Has both sites talk to each other; bob's address.
-fn related(alice: &Site, bob: &Site) -> Value {
-    alice.add_user("alice");
-    bob.add_user("bob");
-    let deal = Deal { stock: alice.door(), alice: "alice", foil: bob.door(), bob: "bob", revive: &|| {} };
-    deal.make();
-    alice.call("tally", "list", &json!({})).unwrap()[0]["partner"].clone()
 }
 
 fn refused(result: Result<Value, Fault>) -> Fault {
