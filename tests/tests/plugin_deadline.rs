@@ -1,7 +1,7 @@
 //! Handlers that never end: the site goes on without them, and nothing is lost.
 #![allow(clippy::unwrap_used)]
 
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs;
 use tallyho_tests::counter::{Builds, text};
 use tallyho_tests::deal::related;

@@ -1,10 +1,8 @@
 #![allow(clippy::unwrap_used)]
+use super::super::bare::net;
 use super::super::channel::Role;
-use super::super::channels::Bounds;
-use super::super::{Net, NetParts};
 use super::*;
 use crate::ledger::outbox::OutboxRow;
-use crate::node::SystemClock;
 use crate::wire::ext::Extensions;
 use crate::wire::handshake::{Listening, Opening, dial_known};
 use crate::wire::keys::Identity;
@@ -14,22 +12,6 @@ use async_std::task;
 use std::time::Duration;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
 use tallyho_plugin::services::{Keep, Outgoing, Schedule};
-
-fn net() -> Arc<Net> {
-    let identity = Identity::from_seed(&[1; 32]);
-    let own = Chad::agent(identity.agent().clone());
-    let parts = NetParts {
-        identity,
-        own,
-        relations: Arc::default(),
-        addresses: Arc::default(),
-        users: Arc::default(),
-        clock: Arc::new(SystemClock),
-        online: true,
-        bounds: Bounds::default(),
-    };
-    Net::new(parts, 1)
-}
 
 /// The keys of a channel that the peer has opened.
 fn keys(peer: &Identity) -> Open {

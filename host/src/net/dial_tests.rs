@@ -1,9 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::super::NetParts;
-use super::super::channels::Bounds;
+use super::super::bare;
 use super::*;
-use crate::node::SystemClock;
 use crate::wire::keys::Identity;
 use async_std::io::ReadExt;
 use async_std::net::TcpListener;
@@ -15,18 +13,7 @@ use tallyho_plugin::services::{Keep, Outgoing, Schedule};
 
 /// What a caller makes of an issuer that does this with its connection.
 async fn called(issuer: impl FnOnce(TcpStream) + Send + 'static) -> DialError {
-    let identity = Identity::from_seed(&[1; 32]);
-    let parts = NetParts {
-        own: Chad::agent(identity.agent().clone()),
-        identity,
-        relations: Arc::default(),
-        addresses: Arc::default(),
-        users: Arc::default(),
-        clock: Arc::new(SystemClock),
-        online: true,
-        bounds: Bounds::default(),
-    };
-    let net = Net::new(parts, 1);
+    let net = bare::net();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let agent = Identity::from_seed(&[2; 32]).agent().clone();

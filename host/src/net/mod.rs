@@ -4,6 +4,8 @@
 //! schedule ([`courier`]) and the ledger, which hears of every message and says what may leave.
 
 mod accept;
+#[cfg(test)]
+mod bare;
 pub mod channel;
 pub mod channels;
 mod connection;
