@@ -26,10 +26,10 @@ fn a_handler_that_panics_fails_that_event_only() {
         assert_eq!((fault.kind, fault.code.as_str(), fault.text.as_str()), (FaultKind::Failed, "panic", text));
         assert_eq!(ask(plugin.as_ref(), "label", &mut services).unwrap(), json!("a"));
     }
-    let fault = plugin.prepare(&command("prepare-panic", &json!({}))).unwrap_err();
+    let fault = plugin.prepare(&command("prepare-panic", &json!({})).into()).unwrap_err();
     assert_eq!((fault.code.as_str(), fault.text.as_str()), ("panic", "panic: prepared for nothing"));
-    assert_eq!(plugin.prepare(&command("label", &json!({}))).unwrap(), []);
-    assert_eq!(plugin.prepare(&command("store", &json!(1))).unwrap()[0].text, to_cbor(&json!(1)).unwrap());
+    assert_eq!(plugin.prepare(&command("label", &json!({})).into()).unwrap(), []);
+    assert_eq!(plugin.prepare(&command("store", &json!(1)).into()).unwrap()[0].text, to_cbor(&json!(1)).unwrap());
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn the_echo_example_answers_what_it_is_told() {
         body: to_cbor(&said).unwrap(),
     };
     let mut services = SmallServices::default();
-    plugin.handle(&Event::Message(message), &mut services).unwrap();
+    plugin.handle(&Event::Message(message).into(), &mut services).unwrap();
     let [reply] = services.sent.as_slice() else { panic!("one reply") };
     assert_eq!((reply.target.as_str(), reply.action.as_str(), reply.from.as_str()), ("echo", "said", "joe"));
     assert_eq!((&reply.to, &reply.object), (&chad("ann"), &to_cbor(&said).unwrap()));

@@ -178,7 +178,7 @@ impl Core {
         let (table, host, seed) = (self.table.load_full(), Arc::clone(&self.host), self.seeds.draw());
         let now = self.latest.max(now);
         let (plugin, body) = (plugin.clone(), argument.clone());
-        let event = Event::Command(Command { name: name.clone(), caller: None, body });
+        let event = Event::Command(Command { name: name.clone(), caller: None, body }).into();
         let mut transaction = self.store.begin()?;
         let looked = watched(&mut self.watch, &mut *transaction, move |transaction| {
             let (buffer, checked) = (Buffer::new(transaction), Checked::new());
@@ -272,6 +272,7 @@ impl Core {
             seeds: self.seeds.clone(),
             windows: std::mem::take(&mut self.windows),
             journal: self.journal,
+            scratch: Vec::new(),
             now: self.latest,
             released: Released { notices: self.news.clone(), ..Released::default() },
             measures: Vec::new(),

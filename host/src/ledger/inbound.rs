@@ -8,7 +8,7 @@ use super::limits::HELD_MIDS;
 use crate::store::{StoreError, Transaction};
 use crate::wire::ext::Receipt;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use tallyho_plugin::record::AgentId;
 use tallyho_plugin::services::Range;
 
@@ -73,9 +73,23 @@ impl Applied {
 /// All peers, read when first needed, written once a batch.
 #[derive(Debug, Default)]
 pub struct Windows {
-    known: HashMap<AgentId, Applied>,
-    /// Peers heard in this batch, with the ids that are known to have been applied.
-    touched: BTreeMap<AgentId, Vec<u64>>,
+    places: HashMap<AgentId, usize>,
+    known: Vec<Known>,
+    /// Places of peers heard in this batch, in that order.
+    touched: Vec<usize>,
+    /// Of these the place of the last: the next message is mostly of the same peer.
+    last: usize,
+}
+
+/// A peer.
+#[derive(Debug)]
+struct Known {
+    agent: AgentId,
+    applied: Applied,
+    /// It was heard in this batch.
+    touched: bool,
+    /// Ids of this batch that are known to have been applied.
+    recent: Vec<u64>,
 }
 
 impl Windows {
@@ -92,34 +106,50 @@ impl Windows {
         agent: &AgentId,
         mid: u64,
     ) -> Result<Verdict, StoreError> {
-        if !self.known.contains_key(agent) {
-            let applied = match transaction.get(TABLE, agent.0.as_bytes())? {
-                None => Applied::default(),
-                Some(bytes) => ciborium::from_reader(bytes.as_slice())
-                    .map_err(|error| StoreError::Engine(format!("received ids of {}: {error}", agent.0)))?,
-            };
-            self.known.insert(agent.clone(), applied);
+        let place = match self.place(agent) {
+            Some(place) => place,
+            None => {
+                let applied = match transaction.get(TABLE, agent.0.as_bytes())? {
+                    None => Applied::default(),
+                    Some(bytes) => ciborium::from_reader(bytes.as_slice())
+                        .map_err(|error| StoreError::Engine(format!("received ids of {}: {error}", agent.0)))?,
+                };
+                self.known.push(Known { agent: agent.clone(), applied, touched: false, recent: Vec::new() });
+                self.places.insert(agent.clone(), self.known.len() - 1);
+                self.known.len() - 1
+            }
+        };
+        self.last = place;
+        let known = &mut self.known[place];
+        if !std::mem::replace(&mut known.touched, true) {
+            self.touched.push(place);
         }
-        let recent = self.touched.entry(agent.clone()).or_default();
-        let verdict = self.known[agent].verdict(mid);
+        let verdict = known.applied.verdict(mid);
         if verdict == Verdict::Again {
-            recent.push(mid);
+            known.recent.push(mid);
         }
         Ok(verdict)
     }
 
+    fn place(&self, agent: &AgentId) -> Option<usize> {
+        match self.known.get(self.last) {
+            Some(known) if known.agent == *agent => Some(self.last),
+            _ => self.places.get(agent).copied(),
+        }
+    }
+
     /// The message of this id has been applied. Its verdict has been asked for before.
     pub fn apply(&mut self, agent: &AgentId, mid: u64) {
-        if let (Some(applied), Some(recent)) = (self.known.get_mut(agent), self.touched.get_mut(agent)) {
-            applied.apply(mid);
-            recent.push(mid);
+        if let Some(place) = self.place(agent) {
+            self.known[place].applied.apply(mid);
+            self.known[place].recent.push(mid);
         }
     }
 
     /// The message of this id could not be applied now; whether it could be remembered as such. Its
     /// verdict has been asked for before.
     pub fn hold(&mut self, agent: &AgentId, mid: u64) -> bool {
-        self.known.get_mut(agent).is_some_and(|applied| applied.hold(mid))
+        self.place(agent).is_some_and(|place| self.known[place].applied.hold(mid))
     }
 
     /// Writes what was touched; the receipts owed.
@@ -128,8 +158,8 @@ impl Windows {
     /// The store's.
     pub fn write(&self, transaction: &mut dyn Transaction) -> Result<Vec<(AgentId, Receipt)>, StoreError> {
         let mut receipts = Vec::with_capacity(self.touched.len());
-        for (agent, recent) in &self.touched {
-            let applied = &self.known[agent];
+        for place in &self.touched {
+            let Known { agent, applied, recent, .. } = &self.known[*place];
             let mut bytes = Vec::new();
             ciborium::into_writer(applied, &mut bytes).expect("numbers can be written to memory");
             transaction.put(TABLE, agent.0.as_bytes(), &bytes)?;
@@ -140,16 +170,12 @@ impl Windows {
 
     /// The batch is durable.
     pub fn commit(&mut self) {
-        self.touched.clear();
         if self.known.len() > Self::KNOWN {
-            self.known.clear();
+            *self = Self::default();
         }
-    }
-
-    /// The batch is not: what it touched is read again when needed.
-    pub fn roll_back(&mut self) {
-        for agent in std::mem::take(&mut self.touched).into_keys() {
-            self.known.remove(&agent);
+        for place in self.touched.drain(..) {
+            self.known[place].touched = false;
+            self.known[place].recent.clear();
         }
     }
 }

@@ -32,18 +32,25 @@ fn as_many_can_be_held_as_a_peer_keeps() {
 }
 
 #[test]
-fn what_a_batch_that_was_not_kept_has_seen_is_new_again() {
+fn peers_that_speak_by_turns_are_told_of_their_own_ids() {
     let mut store = MemoryStore::new();
     let mut windows = Windows::default();
-    let peer = agent('b');
     let mut transaction = store.begin().unwrap();
-    windows.verdict(&mut *transaction, &peer, 4).unwrap();
-    windows.apply(&peer, 4);
-    windows.write(&mut *transaction).unwrap();
-    drop(transaction);
-    windows.roll_back();
-    let mut transaction = store.begin().unwrap();
-    assert_eq!(windows.verdict(&mut *transaction, &peer, 4).unwrap(), Verdict::New);
+    for (letter, mid) in [('c', 7), ('b', 1), ('c', 8), ('b', 2), ('c', 7)] {
+        let verdict = windows.verdict(&mut *transaction, &agent(letter), mid).unwrap();
+        if verdict == Verdict::New {
+            windows.apply(&agent(letter), mid);
+        }
+    }
+    windows.verdict(&mut *transaction, &agent('d'), 1).unwrap();
+    assert!(windows.hold(&agent('d'), 1));
+    let upto = |upto| Receipt { upto, also: Vec::new() };
+    let told = [(agent('c'), upto(8)), (agent('b'), upto(2)), (agent('d'), upto(0))];
+    assert_eq!(windows.write(&mut *transaction).unwrap(), told);
+    // And so it is read again.
+    let mut windows = Windows::default();
+    let mut verdict = |letter, mid| windows.verdict(&mut *transaction, &agent(letter), mid).unwrap();
+    assert_eq!([verdict('c', 8), verdict('b', 2), verdict('d', 1)], [Verdict::Again, Verdict::Again, Verdict::New]);
 }
 
 #[test]

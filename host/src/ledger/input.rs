@@ -1,6 +1,8 @@
 //! What the ledger takes in, and what it lets out once it is durable.
 
 use super::outbox::OutboxRow;
+use super::router::Cleared;
+use crate::plugin::Given;
 use crate::site::addresses::Known;
 use crate::site::config::Compat;
 use crate::site::relations::RelationChange;
@@ -104,23 +106,25 @@ pub struct Inbound {
     pub ticket: Option<Value>,
     /// The message's id, where receipts are in force.
     pub mid: Option<u64>,
+    /// That its sender may send it, where that was found out before.
+    pub cleared: Option<Cleared>,
 }
 
 /// A message as the event that its handler is given. Shared, because its checks are made on other
 /// threads meanwhile; a copy of a message costs a dozen allocations.
 #[derive(Debug, Clone)]
-pub struct MessageEvent(Arc<Event>);
+pub struct MessageEvent(Arc<Given>);
 
 impl MessageEvent {
     /// The event.
-    pub fn event(&self) -> &Arc<Event> {
+    pub fn event(&self) -> &Arc<Given> {
         &self.0
     }
 }
 
 impl From<Message> for MessageEvent {
     fn from(message: Message) -> Self {
-        MessageEvent(Arc::new(Event::Message(message)))
+        MessageEvent(Arc::new(Event::Message(message).into()))
     }
 }
 
@@ -128,7 +132,7 @@ impl Deref for MessageEvent {
     type Target = Message;
 
     fn deref(&self) -> &Message {
-        match &*self.0 {
+        match &**self.0 {
             Event::Message(message) => message,
             _ => unreachable!("it is made from a message alone"),
         }

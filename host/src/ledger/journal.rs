@@ -5,15 +5,18 @@
 
 use super::limits::JOURNAL_SLOTS;
 use crate::store::{StoreError, Transaction};
-use serde::{Deserialize, Serialize};
-use tallyho_plugin::Event;
+use serde::Deserialize;
+use serde_bytes::{ByteBuf, Bytes};
+use tallyho_plugin::abi_adapt::event_from_bytes;
 use tallyho_plugin::record::Timestamp;
+use tallyho_plugin::{Event, Fault};
 
 const TABLE: &str = "host.journal";
 const NEXT: &[u8] = b"next";
 
 /// One event as it was given to a plugin, enough to give it again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "Row<ByteBuf, String>")]
 pub struct Entry {
     /// Its number, from 0.
     pub number: u64,
@@ -23,41 +26,45 @@ pub struct Entry {
     pub plugin: String,
     /// The plugin's generation.
     pub generation: u64,
-    /// The event, without its body.
+    /// The event.
     pub event: Event,
-    /// The body of its message or command.
-    #[serde(with = "serde_bytes")]
-    pub body: Vec<u8>,
     /// What its random bytes were drawn from.
-    #[serde(with = "serde_bytes")]
     pub seed: Vec<u8>,
     /// Why it had no effect, where it had none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
 }
 
+/// An entry as it is stored: number, time, plugin, generation, the event's header and body, seed, fault. An array,
+/// because one is written for every event.
+type Row<B, S> = (u64, Timestamp, S, u64, B, B, B, Option<S>);
+
+impl TryFrom<Row<ByteBuf, String>> for Entry {
+    type Error = Fault;
+
+    fn try_from(row: Row<ByteBuf, String>) -> Result<Self, Fault> {
+        let (number, at, plugin, generation, header, body, seed, fault) = row;
+        let event = event_from_bytes(&header, &body)?;
+        Ok(Entry { number, at, plugin, generation, event, seed: seed.into_vec(), fault })
+    }
+}
+
 /// An [`Entry`] to be written, borrowed from where its parts are.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct NewEntry<'e> {
-    /// Given when it is written.
-    pub number: u64,
     /// See [`Entry::at`].
     pub at: Timestamp,
     /// See [`Entry::plugin`].
     pub plugin: &'e str,
     /// See [`Entry::generation`].
     pub generation: u64,
-    /// See [`Entry::event`].
-    pub event: &'e Event,
-    /// See [`Entry::body`].
-    #[serde(with = "serde_bytes")]
+    /// The event's header; see [`Given::header`](crate::plugin::Given::header).
+    pub header: &'e [u8],
+    /// The event's body.
     pub body: &'e [u8],
     /// See [`Entry::seed`].
-    #[serde(with = "serde_bytes")]
     pub seed: &'e [u8],
     /// See [`Entry::fault`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fault: Option<String>,
+    pub fault: Option<&'e str>,
 }
 
 /// The journal's next number.
@@ -76,16 +83,23 @@ impl Journal {
         Ok(Journal { next })
     }
 
-    /// Writes an entry, numbering it.
+    /// Writes an entry, numbering it. `scratch` is room for it, used again for the next.
     ///
     /// # Errors
     /// The store's.
-    pub fn write(&mut self, transaction: &mut dyn Transaction, mut entry: NewEntry<'_>) -> Result<(), StoreError> {
-        entry.number = self.next;
-        let mut bytes = Vec::with_capacity(entry.body.len() + 512);
-        ciborium::into_writer(&entry, &mut bytes).map_err(|error| StoreError::Engine(format!("journal: {error}")))?;
+    pub fn write(
+        &mut self,
+        transaction: &mut dyn Transaction,
+        entry: NewEntry<'_>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let NewEntry { at, plugin, generation, header, body, seed, fault } = entry;
+        let [header, body, seed] = [header, body, seed].map(Bytes::new);
+        let row: Row<&Bytes, &str> = (self.next, at, plugin, generation, header, body, seed, fault);
+        scratch.clear();
+        ciborium::into_writer(&row, &mut *scratch).map_err(|error| StoreError::Engine(format!("journal: {error}")))?;
         let slot = u32::try_from(self.next % JOURNAL_SLOTS).unwrap_or(u32::MAX);
-        transaction.put(TABLE, &slot.to_be_bytes(), &bytes)?;
+        transaction.put(TABLE, &slot.to_be_bytes(), scratch)?;
         self.next += 1;
         Ok(())
     }

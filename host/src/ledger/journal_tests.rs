@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::ledger::robot::{NOW, event};
+use crate::plugin::Given;
 use crate::store::{MemoryStore, Store};
 use tallyho_plugin::{Command, Timer};
 
-fn entry(event: &Event) -> NewEntry<'_> {
-    let (at, plugin) = (NOW, "r0");
-    NewEntry { number: 0, at, plugin, generation: 1, event, body: &[1], seed: &[2], fault: None }
+fn entry(event: &Given) -> NewEntry<'_> {
+    let (at, plugin, header, body) = (NOW, "r0", event.header().unwrap(), event.body());
+    NewEntry { at, plugin, generation: 1, header, body, seed: &[2], fault: None }
 }
 
 fn numbers(store: &mut MemoryStore) -> Vec<u64> {
@@ -30,7 +31,7 @@ fn the_journal_keeps_the_latest_entries_and_goes_on_where_it_stood() {
         let mut transaction = store.begin().unwrap();
         let mut journal = Journal::open(&mut *transaction).unwrap();
         for _ in 0..left.min(3_000) {
-            journal.write(&mut *transaction, entry(&event)).unwrap();
+            journal.write(&mut *transaction, entry(&event), &mut Vec::new()).unwrap();
         }
         left -= left.min(3_000);
         journal.mark(&mut *transaction).unwrap();
@@ -56,29 +57,25 @@ fn a_ring_keeps_as_many_as_it_has_slots() {
 fn what_is_written_is_read_as_an_entry() {
     let command = Event::Command(Command { name: "do".into(), caller: None, body: vec![0xa0] });
     let timer = Event::Timer(Timer { key: "wake".into(), due: Timestamp(7) });
-    for (event, body, fault) in [(command, vec![0xa0], None), (timer, Vec::new(), Some("late".to_owned()))] {
+    for (event, fault) in [(command, None), (timer, Some("late".to_owned()))] {
+        let event = Given::from(event);
         let (at, seed) = (Timestamp(9), [3; 32]);
         let new = NewEntry {
-            number: 0,
             at,
             plugin: "echo",
             generation: 4,
-            event: &event,
-            body: &body,
+            header: event.header().unwrap(),
+            body: event.body(),
             seed: &seed,
-            fault: fault.clone(),
+            fault: fault.as_deref(),
         };
         let mut store = MemoryStore::new();
         let mut transaction = store.begin().unwrap();
-        Journal { next: 5 }.write(&mut *transaction, new).unwrap();
+        Journal { next: 5 }.write(&mut *transaction, new, &mut Vec::new()).unwrap();
         let bytes = transaction.get(TABLE, &5_u32.to_be_bytes()).unwrap().unwrap();
         let read: Entry = ciborium::from_reader(bytes.as_slice()).unwrap();
-        // The event is kept without its body, which is beside it.
-        let event = match event {
-            Event::Command(command) => Event::Command(Command { body: Vec::new(), ..command }),
-            other => other,
-        };
+        let event = Event::clone(&event);
         let (plugin, seed) = ("echo".to_owned(), seed.to_vec());
-        assert_eq!(read, Entry { number: 5, at, plugin, generation: 4, event, body, seed, fault });
+        assert_eq!(read, Entry { number: 5, at, plugin, generation: 4, event, seed, fault });
     }
 }

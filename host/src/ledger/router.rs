@@ -1,8 +1,9 @@
 //! Which plugin a message is for, and whether its sender may send it (PROTOCOL 3.1, checks 2 and 5).
 
-use super::table::PluginTable;
+use super::table::{PluginTable, Serving};
 use crate::site::relations::{Granted, RelationChange, RelationRegistry, Verdict};
 use crate::wire::envelope::text_member;
+use std::sync::Arc;
 use tallyho_plugin::manifest::RelationMember;
 use tallyho_plugin::record::{AgentId, Timestamp};
 use tallyho_plugin::{Message, Target};
@@ -37,20 +38,35 @@ impl Dropped {
     }
 }
 
-/// The plugin that the message is for.
+/// That a message may be sent by its sender, as was found before its turn came. It holds for as long as the same
+/// generation serves and no relation has changed; that a relation has run out since does not undo it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cleared {
+    generation: u64,
+    relations: u64,
+}
+
+/// Whether the message goes anywhere, as far as that is known now.
 ///
 /// # Errors
 /// [`Dropped`].
-pub fn route(
+pub fn clear(
     table: &PluginTable,
     relations: &RelationRegistry,
     message: &Message,
     now: Timestamp,
-) -> Result<String, Dropped> {
-    route_within(table, relations, &[], message, now)
+) -> Result<Cleared, Dropped> {
+    // Read first: what changes meanwhile makes it void.
+    let version = relations.version();
+    let (serving, target) = claimed(table, message)?;
+    if !message.restricted {
+        joined(relations, &[], target, message, now)?;
+    }
+    Ok(Cleared { generation: serving.generation(), relations: version })
 }
 
-/// The same inside a batch that has made these changes, of which the registry has not been told yet.
+/// The plugin that the message is for, inside a batch that has made these changes, of which the registry has not
+/// been told yet.
 ///
 /// # Errors
 /// [`Dropped`].
@@ -59,20 +75,29 @@ pub fn route_within(
     relations: &RelationRegistry,
     changes: &[RelationChange],
     message: &Message,
+    cleared: Option<Cleared>,
     now: Timestamp,
 ) -> Result<String, Dropped> {
+    let (serving, target) = claimed(table, message)?;
+    let holds = |cleared: Cleared| {
+        changes.is_empty() && cleared == Cleared { generation: serving.generation(), relations: relations.version() }
+    };
+    if !message.restricted && !cleared.is_some_and(holds) {
+        joined(relations, changes, target, message, now)?;
+    }
+    Ok(serving.manifest().name.clone())
+}
+
+/// Who claims a message.
+fn claimed<'t>(table: &'t PluginTable, message: &Message) -> Result<(&'t Arc<Serving>, &'t Target), Dropped> {
     let (serving, target) = table.claiming(&message.target).ok_or(Dropped::UnknownTarget)?;
     if !target.actions.contains(&message.action) {
         return Err(Dropped::UnknownAction);
     }
-    if message.restricted {
-        return match target.restricted.contains(&message.action) {
-            true => Ok(serving.manifest().name.clone()),
-            false => Err(Dropped::NotPublic),
-        };
+    if message.restricted && !target.restricted.contains(&message.action) {
+        return Err(Dropped::NotPublic);
     }
-    joined(relations, changes, target, message, now)?;
-    Ok(serving.manifest().name.clone())
+    Ok((serving, target))
 }
 
 fn joined(

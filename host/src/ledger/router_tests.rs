@@ -39,7 +39,7 @@ fn routed_with(changes: &[RelationChange], message: &Message, now: Timestamp) ->
     let table = parts(&MemoryDisk::default()).0.table.load_full();
     let relations = RelationRegistry::new();
     relations.apply([granted("s", "bob", 'b'), granted("any", "", 'b'), granted("c", "carol", 'c')]);
-    route_within(&table, &relations, changes, message, now)
+    route_within(&table, &relations, changes, message, None, now)
 }
 
 fn routed(message: &Message) -> Result<String, Dropped> {
@@ -119,4 +119,27 @@ fn changes_of_the_same_batch_count() {
 fn only_relations_can_come_to_be_by_messages_before() {
     assert!(Dropped::UnknownRelation.may_pass() && Dropped::OtherParties.may_pass());
     assert!(!Dropped::UnknownTarget.may_pass() && !Dropped::NotPublic.may_pass() && !Dropped::NoRelation.may_pass());
+}
+
+#[test]
+fn what_was_cleared_before_passes_until_relations_or_the_plugin_change() {
+    let table = parts(&MemoryDisk::default()).0.table.load_full();
+    let relations = RelationRegistry::new();
+    relations.apply([granted("s", "bob", 'b')]);
+    let message = about(Some("s"), "do");
+    let cleared = clear(&table, &relations, &message, NOW).unwrap();
+    assert_eq!(clear(&table, &relations, &about(Some("other"), "do"), NOW), Err(Dropped::UnknownRelation));
+    // It ran out while the message waited.
+    let late = NOW.plus(UNTIL);
+    let routed = |table: &PluginTable, changes: &[RelationChange]| {
+        route_within(table, &relations, changes, &message, Some(cleared), late)
+    };
+    assert_eq!(routed(&table, &[]).as_deref(), Ok("r0"));
+    assert_eq!(routed(&table, &[granted("new", "bob", 'b')]), Err(Dropped::UnknownRelation));
+    let another = parts(&MemoryDisk::default()).0.table.load_full();
+    assert_eq!(routed(&another, &[]), Err(Dropped::UnknownRelation));
+    relations.apply([]);
+    assert_eq!(routed(&table, &[]).as_deref(), Ok("r0"), "nothing has changed");
+    relations.apply([granted("new", "bob", 'b')]);
+    assert_eq!(routed(&table, &[]), Err(Dropped::UnknownRelation));
 }

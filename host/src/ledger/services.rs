@@ -10,6 +10,7 @@ use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
 use super::watch::at_work;
+use crate::plugin::Given;
 use crate::site::addresses::{self, Source};
 use crate::site::relations::{self, RelationError};
 use crate::store::StoreError;
@@ -102,7 +103,7 @@ pub struct EventServices<'e> {
     /// What the commit will let out.
     pub released: Released,
     /// The plugins at work, the one called last at the end.
-    stack: Vec<String>,
+    stack: Vec<&'e str>,
     /// An invoked plugin's fault, which is the event's.
     spoilt: Option<Fault>,
     /// Whether a migration is under way, and wants another transaction.
@@ -149,7 +150,7 @@ impl<'e> EventServices<'e> {
     ///
     /// # Errors
     /// The handler's fault, or that of a plugin it called.
-    pub fn run(&mut self, plugin: &str, event: &Event) -> Result<Vec<u8>, Fault> {
+    pub fn run(&mut self, plugin: &str, event: &Given) -> Result<Vec<u8>, Fault> {
         let table = self.table;
         let Some(seat) = table.seat(plugin) else {
             return Err(Fault::not_found(format!("no plugin {plugin} serves")).fix("see `tallyho plugin list`"));
@@ -158,7 +159,7 @@ impl<'e> EventServices<'e> {
             return Err(hold.fault(plugin));
         }
         let serving = &seat.serving;
-        self.stack.push(plugin.to_owned());
+        self.stack.push(&serving.manifest().name);
         let (_in_flight, _at_work, begun) = (serving.enter(), at_work(serving.generation()), Instant::now());
         let result = serving.plugin.handle(event, self);
         serving.times.add(begun.elapsed());
@@ -183,7 +184,7 @@ impl<'e> EventServices<'e> {
         let Some(serving) = table.named(plugin) else {
             return Err(Fault::not_found(format!("no plugin {plugin} serves")));
         };
-        self.stack.push(plugin.to_owned());
+        self.stack.push(&serving.manifest().name);
         self.migrating = Some(false);
         let _at_work = at_work(serving.generation());
         let result = serving.plugin.migrate(from, self);
@@ -194,33 +195,27 @@ impl<'e> EventServices<'e> {
         }
     }
 
-    fn current(&self) -> &str {
-        self.stack.last().map_or("host", String::as_str)
+    fn current(&self) -> &'e str {
+        self.stack.last().copied().unwrap_or("host")
     }
 
     /// The full name of an own table.
-    fn own(&self, table: &str) -> Result<String, Fault> {
+    fn own(&self, table: &str) -> Result<&'e str, Fault> {
         let plugin = self.current();
-        let known =
-            self.table.named(plugin).is_some_and(|serving| serving.manifest().tables.iter().any(|own| own == table));
-        match known {
-            true => Ok(format!("{plugin}.{table}")),
-            false => Err(Fault::failed(format!("plugin {plugin} owns no table {table}; its manifest must list it"))),
-        }
+        let own = self.table.named(plugin).and_then(|serving| serving.own_table(table));
+        own.ok_or_else(|| Fault::failed(format!("plugin {plugin} owns no table {table}; its manifest must list it")))
     }
 
     /// The full name of a table that may be read.
-    fn readable(&self, table: &str) -> Result<String, Fault> {
+    fn readable(&self, table: &str) -> Result<&'e str, Fault> {
         if !table.contains('.') {
             return self.own(table);
         }
         let plugin = self.current();
-        let granted =
-            self.table.named(plugin).is_some_and(|serving| serving.manifest().reads.iter().any(|read| read == table));
-        match granted {
-            true => Ok(table.to_owned()),
-            false => Err(Fault::failed(format!("plugin {plugin} may not read {table}; its manifest must ask for it"))),
-        }
+        let mut granted = self.table.named(plugin).into_iter().flat_map(|serving| &serving.manifest().reads);
+        let granted = granted.find(|read| *read == table).map(String::as_str);
+        granted
+            .ok_or_else(|| Fault::failed(format!("plugin {plugin} may not read {table}; its manifest must ask for it")))
     }
 
     fn store_failed(&mut self, error: StoreError) -> Fault {
@@ -309,13 +304,13 @@ fn line(text: &str) -> String {
 impl Services for EventServices<'_> {
     fn get(&mut self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
         let table = self.readable(table)?;
-        self.buffer.get(&table, key).map_err(|error| self.store_failed(error))
+        self.buffer.get(table, key).map_err(|error| self.store_failed(error))
     }
 
     fn scan(&mut self, table: &str, range: &Range) -> Result<Vec<Row>, Fault> {
         let table = self.readable(table)?;
         let range = Range { limit: range.limit.min(SCAN_ROWS), ..range.clone() };
-        self.buffer.scan(&table, &range).map_err(|error| self.store_failed(error))
+        self.buffer.scan(table, &range).map_err(|error| self.store_failed(error))
     }
 
     fn put(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), Fault> {
@@ -327,14 +322,14 @@ impl Services for EventServices<'_> {
         }
         self.room()?;
         let table = self.own(table)?;
-        self.buffer.put(&table, key, value);
+        self.buffer.put(table, key, value);
         Ok(())
     }
 
     fn delete(&mut self, table: &str, key: &[u8]) -> Result<(), Fault> {
         self.room()?;
         let table = self.own(table)?;
-        self.buffer.delete(&table, key);
+        self.buffer.delete(table, key);
         Ok(())
     }
 
@@ -342,8 +337,8 @@ impl Services for EventServices<'_> {
         self.room()?;
         named(&message.key)?;
         self.fits(message)?;
-        let plugin = self.current().to_owned();
-        let sent = outbox::send(&mut self.buffer, &plugin, message, self.now);
+        let plugin = self.current();
+        let sent = outbox::send(&mut self.buffer, plugin, message, self.now);
         let (replaced, mid, row) = sent.map_err(|error| self.outbox_failed(error))?;
         let agent = message.to.agent.clone();
         if message.ticket.is_some() {
@@ -362,8 +357,8 @@ impl Services for EventServices<'_> {
 
     fn withdraw(&mut self, agent: &AgentId, key: &str) -> Result<bool, Fault> {
         self.room()?;
-        let plugin = self.current().to_owned();
-        let withdrawn = outbox::withdraw(&mut self.buffer, &plugin, agent, key);
+        let plugin = self.current();
+        let withdrawn = outbox::withdraw(&mut self.buffer, plugin, agent, key);
         let withdrawn = withdrawn.map_err(|error| self.outbox_failed(error))?;
         if let Some(mid) = withdrawn {
             self.released.posts.retain(|post| post.mid != mid || &post.agent != agent);
@@ -389,18 +384,18 @@ impl Services for EventServices<'_> {
     fn set_timer(&mut self, key: &str, at: Timestamp) -> Result<(), Fault> {
         self.room()?;
         named(key)?;
-        let plugin = self.current().to_owned();
-        timers::set(&mut self.buffer, &plugin, key, at).map_err(|error| self.store_failed(error))
+        let plugin = self.current();
+        timers::set(&mut self.buffer, plugin, key, at).map_err(|error| self.store_failed(error))
     }
 
     fn cancel_timer(&mut self, key: &str) -> Result<(), Fault> {
         self.room()?;
-        let plugin = self.current().to_owned();
-        timers::cancel(&mut self.buffer, &plugin, key).map(drop).map_err(|error| self.store_failed(error))
+        let plugin = self.current();
+        timers::cancel(&mut self.buffer, plugin, key).map(drop).map_err(|error| self.store_failed(error))
     }
 
     fn invoke(&mut self, plugin: &str, command: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {
-        let caller = self.current().to_owned();
+        let caller = self.current();
         if let (Some(again), "host", host_command::MIGRATE_AGAIN) = (&mut self.migrating, plugin, command) {
             *again = true;
             return to_cbor(&Value::Null);
@@ -408,14 +403,14 @@ impl Services for EventServices<'_> {
         if plugin == "host" {
             let mut call = HostCall {
                 buffer: &mut self.buffer,
-                caller: Some(&caller),
+                caller: Some(caller),
                 now: self.now,
                 random: &mut self.random,
                 released: &mut self.released,
             };
             return self.host.command(&mut call, command, argument);
         }
-        if self.stack.iter().any(|active| active == plugin) {
+        if self.stack.contains(&plugin) {
             return Err(Fault::failed(format!("{caller} calls {plugin}, which is already at work on this event")));
         }
         if self.stack.len() >= INVOKE_DEPTH {
@@ -429,7 +424,12 @@ impl Services for EventServices<'_> {
             let text = format!("no plugin {plugin} serves a command {command} to other plugins");
             return Err(Fault::not_found(text).code(NOT_SERVED));
         }
-        let event = Event::Command(Command { name: command.to_owned(), caller: Some(caller), body: argument.to_vec() });
+        let event = Event::Command(Command {
+            name: command.to_owned(),
+            caller: Some(caller.to_owned()),
+            body: argument.to_vec(),
+        })
+        .into();
         let result = self.run(plugin, &event);
         if let Err(fault) = &result {
             self.spoilt.get_or_insert_with(|| fault.clone());
@@ -486,14 +486,14 @@ impl Services for EventServices<'_> {
 
     fn relate(&mut self, relation: &Relation) -> Result<(), Fault> {
         self.room()?;
-        let plugin = self.current().to_owned();
+        let plugin = self.current();
         // A renewal takes no more room, and an end takes less.
         if !self.host.has_room()
-            && !relations::is_granted(&mut self.buffer, &plugin, relation).map_err(|error| self.store_failed(error))?
+            && !relations::is_granted(&mut self.buffer, plugin, relation).map_err(|error| self.store_failed(error))?
         {
             return Err(Fault::host("the site has as many relations as it may have").code("full"));
         }
-        let granted = relations::relate(&mut self.buffer, &plugin, relation).map_err(|error| match error {
+        let granted = relations::relate(&mut self.buffer, plugin, relation).map_err(|error| match error {
             RelationError::Store(error) => self.store_failed(error),
             other => Fault::failed(other.to_string()),
         })?;
@@ -509,8 +509,8 @@ impl Services for EventServices<'_> {
 
     fn unrelate(&mut self, user: &str, subject: &str, agent: &AgentId) -> Result<(), Fault> {
         self.room()?;
-        let plugin = self.current().to_owned();
-        let ended = relations::unrelate(&mut self.buffer, &plugin, user, subject, agent);
+        let plugin = self.current();
+        let ended = relations::unrelate(&mut self.buffer, plugin, user, subject, agent);
         let ended = ended.map_err(|error| self.store_failed(error))?;
         self.released.relations.extend(ended);
         Ok(())

@@ -24,14 +24,14 @@ fn a_plugin_writes_its_own_tables_only() {
 }
 
 /// Asks the services of an event as if `plugin` did.
-fn asked<T>(plugin: &str, ask: impl FnOnce(&mut EventServices<'_>) -> T) -> T {
+fn asked<T>(plugin: &'static str, ask: impl FnOnce(&mut EventServices<'_>) -> T) -> T {
     let (parts, _) = parts(&crate::store::MemoryDisk::default());
     let (mut store, table) = (parts.store, parts.table.load_full());
     let mut transaction = store.begin().unwrap();
     let checked = Checked::new();
     let buffer = Buffer::new(&mut *transaction);
     let mut services = EventServices::new(buffer, &table, &*parts.host, &checked, NOW, [1; 32]);
-    services.stack.push(plugin.to_owned());
+    services.stack.push(plugin);
     ask(&mut services)
 }
 
@@ -124,7 +124,7 @@ fn what_nobody_serves_is_no_fault_of_the_event() {
 #[test]
 fn calls_are_bounded_in_depth() {
     let deep = asked("r0", |services| {
-        services.stack.extend((1..INVOKE_DEPTH).map(|n| format!("x{n}")));
+        services.stack.extend(std::iter::repeat_n("x", INVOKE_DEPTH - 1));
         services.invoke("r1", "do", &tallyho_plugin::context::to_cbor(&Vec::<Do>::new()).unwrap())
     });
     assert!(deep.unwrap_err().text.contains("deep"));

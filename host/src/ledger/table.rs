@@ -23,6 +23,8 @@ pub struct Serving {
     in_flight: AtomicUsize,
     /// Its own counters, by name.
     metrics: Mutex<BTreeMap<String, i64>>,
+    /// Its tables: its own names for them, and their full ones. A handful, looked up several times an event.
+    tables: Vec<(String, String)>,
 }
 
 /// Two plugins claim the same thing.
@@ -277,8 +279,11 @@ impl Drop for InFlight {
 impl Serving {
     /// A generation that has not done anything yet.
     pub fn new(plugin: Arc<dyn Plugin>) -> Arc<Self> {
+        let Manifest { name, tables, .. } = plugin.manifest();
+        let tables = tables.iter().map(|table| (table.clone(), format!("{name}.{table}"))).collect();
         Arc::new(Serving {
             plugin,
+            tables,
             calls: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             times: Times::default(),
@@ -295,6 +300,11 @@ impl Serving {
     /// Its number.
     pub fn generation(&self) -> u64 {
         self.plugin.generation()
+    }
+
+    /// The full name of a table of its own.
+    pub fn own_table(&self, table: &str) -> Option<&str> {
+        self.tables.iter().find(|(own, _)| own == table).map(|(_, full)| full.as_str())
     }
 
     /// A call begins.

@@ -80,7 +80,7 @@ impl Ledger {
         let workers = Arc::new(Workers::start(threads, QUEUE + BATCH).map_err(system)?);
         let checking = Arc::clone(&workers);
         let runner =
-            Runner { core, queue: Arc::clone(&queue), checking, clock, outside, kept: Vec::new(), refusal: None };
+            Runner { core, queue: Arc::clone(&queue), checking, clock, outside, kept: Kept::default(), refusal: None };
         let spawned = thread::Builder::new().name("ledger".to_owned()).spawn(move || runner.run(released));
         let thread = Mutex::new(Some(spawned.map_err(system)?));
         Ok(Arc::new(Ledger { queue, table, workers, thread }))
@@ -197,6 +197,8 @@ impl Ledger {
     /// Has an event's signatures checked on other processors, where its handler names them.
     fn checks(&self, input: &Input) -> Option<Slot> {
         let Input::Peer(inbound) = input else { return None };
+        // Made here rather than on the one thread that all wait for. Whoever needs it learns of a fault.
+        let _ = inbound.message.event().header();
         let table = self.table.load();
         let (serving, target) = table.claiming(&inbound.message.target)?;
         let named = target.prepared.contains(&inbound.message.action);
@@ -216,9 +218,24 @@ struct Runner {
     checking: Arc<Workers>,
     clock: Arc<dyn Clock>,
     outside: Arc<dyn Outside>,
-    /// Inputs of a batch that the store refused, to be run again.
-    kept: Vec<(Input, Checked, Option<Tell>)>,
+    /// Inputs to be run, those of a batch that the store refused first.
+    kept: Kept,
     refusal: Option<Refusal>,
+}
+
+/// Inputs with the checks made for them, and who is to be told what came of each. Apart, because the core is given
+/// the inputs alone, and moving them costs more than running the smallest.
+#[derive(Default)]
+struct Kept {
+    inputs: Vec<(Input, Checked)>,
+    tells: Vec<Option<Tell>>,
+}
+
+impl Kept {
+    fn push(&mut self, input: Input, checked: Checked, tell: Option<Tell>) {
+        self.inputs.push((input, checked));
+        self.tells.push(tell);
+    }
 }
 
 impl Drop for Runner {
@@ -245,7 +262,7 @@ impl Runner {
                 self.batch();
             }
         }
-        if !self.kept.is_empty() {
+        if !self.kept.inputs.is_empty() {
             self.batch();
         }
     }
@@ -253,7 +270,7 @@ impl Runner {
     /// What to do next. While the store refuses, what cannot be run stays in the queue, whose bound
     /// then slows the peers down; but nobody waits in vain for an answer.
     fn take(&self) -> Option<Vec<Item>> {
-        match BATCH.min(QUEUE.saturating_sub(self.kept.len())) {
+        match BATCH.min(QUEUE.saturating_sub(self.kept.inputs.len())) {
             0 => self.queue.take_awaited(BATCH, self.patience()),
             room => self.queue.take(room, self.patience()),
         }
@@ -292,7 +309,7 @@ impl Runner {
                     refusal.again = Instant::now();
                 }
                 let checked = slot.map(|slot| self.checked(&slot)).unwrap_or_default();
-                self.kept.push((input, checked, tell));
+                self.kept.push(input, checked, tell);
             }
         }
     }
@@ -313,19 +330,14 @@ impl Runner {
     fn batch(&mut self) {
         let now = self.clock.now();
         match self.core.due(now) {
-            Ok(due) => self.kept.extend(due.into_iter().map(|timer| (timer, Checked::new(), None))),
+            Ok(due) => due.into_iter().for_each(|timer| self.kept.push(timer, Checked::new(), None)),
             Err(error) => return self.refused(&error),
         }
-        if self.kept.is_empty() {
+        if self.kept.inputs.is_empty() {
             self.refusal = None;
             return;
         }
-        let mut tells = Vec::with_capacity(self.kept.len());
-        let mut inputs = Vec::with_capacity(self.kept.len());
-        for (input, checked, tell) in self.kept.drain(..) {
-            inputs.push((input, checked));
-            tells.push(tell);
-        }
+        let Kept { inputs, tells } = std::mem::take(&mut self.kept);
         let inputs = Arc::new(inputs);
         let mut result = self.core.apply_shared(&inputs, now);
         // Another process of the site came first; handlers are deterministic, so a retry is safe.
@@ -348,10 +360,10 @@ impl Runner {
                         tell(outcome);
                     }
                 }
+                self.checking.discard(inputs);
             }
             Err(error) => {
-                let kept = Arc::unwrap_or_clone(inputs).into_iter().zip(tells);
-                self.kept = kept.map(|((input, checked), tell)| (input, checked, tell)).collect();
+                self.kept = Kept { inputs: Arc::unwrap_or_clone(inputs), tells };
                 self.refused(&error);
             }
         }
@@ -368,14 +380,15 @@ impl Runner {
         // A timer is found again by `due`; who waits for an answer is told, and decides what to do;
         // everything else is kept.
         let now = self.clock.now();
-        for (input, checked, tell) in std::mem::take(&mut self.kept) {
+        let Kept { inputs, tells } = std::mem::take(&mut self.kept);
+        for ((input, checked), tell) in inputs.into_iter().zip(tells) {
             match input {
                 Input::Timer { .. } => {}
                 input if someone_waits(&input) => match self.core.look(&input, now) {
                     Ok(Some(outcome)) => answer(tell, outcome),
                     _ => answer(tell, refusal(error)),
                 },
-                input => self.kept.push((input, checked, tell)),
+                input => self.kept.push(input, checked, tell),
             }
         }
     }

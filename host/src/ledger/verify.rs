@@ -1,6 +1,7 @@
 //! Signature checks made beforehand, on other processors, in no order; their events stay in order.
 
 use super::table::Serving;
+use crate::plugin::Given;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-use tallyho_plugin::Event;
 use tallyho_plugin::record::signing::verify;
 use tallyho_plugin::services::Check;
 
@@ -46,10 +46,11 @@ impl Drop for Promise {
     }
 }
 
-struct Job {
-    serving: Arc<Serving>,
-    event: Arc<Event>,
-    promise: Promise,
+enum Job {
+    /// Checks to be made.
+    Check { serving: Arc<Serving>, event: Arc<Given>, promise: Promise },
+    /// What is done with.
+    Drop(Box<dyn Send>),
 }
 
 /// What a worker is asking a handler.
@@ -87,11 +88,17 @@ impl Workers {
     }
 
     /// Has the checks of an event made; waits where too many are waiting already.
-    pub fn check(&self, serving: Arc<Serving>, event: Arc<Event>) -> Slot {
+    pub fn check(&self, serving: Arc<Serving>, event: Arc<Given>) -> Slot {
         let slot = Slot::default();
         // Where no worker is left the promise comes back, is dropped, and `verify` makes the checks itself.
-        drop(self.jobs.send(Job { serving, event, promise: Promise(slot.clone()) }));
+        drop(self.jobs.send(Job::Check { serving, event, promise: Promise(slot.clone()) }));
         slot
+    }
+
+    /// Has this dropped where nobody waits for it, if there is room: a batch of events is thousands of small pieces
+    /// of memory that other threads have allocated.
+    pub fn discard(&self, spent: impl Send + 'static) {
+        drop(self.jobs.try_send(Job::Drop(Box::new(spent))));
     }
 
     /// The generations whose `prepare` is not done within the deadline. Nobody waits for them any more, and
@@ -125,7 +132,13 @@ fn work(inbox: &Mutex<Receiver<Job>>, worker: &Worker) {
     while !worker.given_up.load(Ordering::Relaxed) {
         let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
-        let Job { serving, event, promise } = job;
+        let (serving, event, promise) = match job {
+            Job::Check { serving, event, promise } => (serving, event, promise),
+            Job::Drop(spent) => {
+                drop(spent);
+                continue;
+            }
+        };
         let in_flight = serving.enter();
         let made = catch_unwind(AssertUnwindSafe(|| {
             *worker.asking() = Some((serving.generation(), Instant::now(), promise.0.clone()));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::ledger::robot::{Robot, agent, event};
 use crate::ledger::table::Serving;
-use crate::plugin::{BuildHash, Plugin, StaticPlugin};
+use crate::plugin::{BuildHash, Given, Plugin, StaticPlugin};
 use std::path::Path;
 use tallyho_plugin::record::signing::AgentKey;
 use tallyho_plugin::services::{CheckKey, Services};
@@ -27,10 +27,10 @@ impl<F: Fn() -> Result<Vec<Check>, Fault> + Send + Sync> Plugin for Preparing<F>
     fn build(&self) -> Option<BuildHash> {
         None
     }
-    fn prepare(&self, _: &Event) -> Result<Vec<Check>, Fault> {
+    fn prepare(&self, _: &Given) -> Result<Vec<Check>, Fault> {
         self.1()
     }
-    fn handle(&self, _: &Event, _: &mut dyn Services) -> Result<Vec<u8>, Fault> {
+    fn handle(&self, _: &Given, _: &mut dyn Services) -> Result<Vec<u8>, Fault> {
         Ok(Vec::new())
     }
     fn migrate(&self, _: u32, _: &mut dyn Services) -> Result<(), Fault> {

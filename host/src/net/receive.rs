@@ -4,7 +4,7 @@ use super::Net;
 use super::channel::Channel;
 use crate::ledger::input::{Inbound, Input};
 use crate::ledger::queue::Tell;
-use crate::ledger::router::route;
+use crate::ledger::router::clear;
 use crate::wire::envelope::{Envelope, authenticate, unproven};
 use crate::wire::ext::{self, Receipt};
 use tallyho_plugin::Message;
@@ -88,14 +88,13 @@ impl Net {
         let body = object.unwrap_or_default();
         let message = Message { target, action, to, from, tally, ticket: None, restricted, attempt, body };
         let table = self.ledger().table();
-        match route(&table, self.relations(), &message, self.now()) {
-            Ok(_) => Ok(Inbound { message: message.into(), ticket, mid }),
+        let cleared = match clear(&table, self.relations(), &message, self.now()) {
+            Ok(cleared) => Some(cleared),
             // A message that is still on its way to the ledger may make it fit.
-            Err(dropped) if dropped.may_pass() && !message.restricted => {
-                Ok(Inbound { message: message.into(), ticket, mid })
-            }
-            Err(dropped) => Err(format!("{}/{}: {dropped}", message.target, message.action)),
-        }
+            Err(dropped) if dropped.may_pass() && !message.restricted => None,
+            Err(dropped) => return Err(format!("{}/{}: {dropped}", message.target, message.action)),
+        };
+        Ok(Inbound { message: message.into(), ticket, mid, cleared })
     }
 
     fn host_message(&self, agent: &AgentId, channel: &Channel, envelope: &Envelope) -> Received {

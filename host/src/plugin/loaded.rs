@@ -3,15 +3,15 @@
 use crate::plugin::limits::{MAX_ANSWER_BYTES, MAX_CHECKS};
 use crate::plugin::open::OwnedHandler;
 use crate::plugin::read::{BuildHash, FileStamp};
-use crate::plugin::{Plugin, next_generation};
+use crate::plugin::{Given, Plugin, next_generation};
 use abi_stable::std_types::RVec;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tallyho_plugin::abi::{AbiResult, PluginModuleRef};
-use tallyho_plugin::abi_adapt::{event_to_bytes, fault_from};
+use tallyho_plugin::abi_adapt::fault_from;
 use tallyho_plugin::abi_host::lend_services;
 use tallyho_plugin::services::{Check, Services};
-use tallyho_plugin::{Event, Fault, Manifest};
+use tallyho_plugin::{Fault, Manifest};
 
 /// A distinct library content, mapped and found sound.
 pub struct Build {
@@ -98,11 +98,10 @@ impl Plugin for LoadedPlugin {
         Some(&self.build.copy)
     }
 
-    fn prepare(&self, event: &Event) -> Result<Vec<Check>, Fault> {
-        let (header, body) = event_to_bytes(event)?;
+    fn prepare(&self, event: &Given) -> Result<Vec<Check>, Fault> {
+        let (header, body) = (event.header()?, event.body());
         // SAFETY: as in `handle_bytes`; `prepare` may run beside other calls.
-        let result =
-            unsafe { self.handler.module().prepare()(self.handler.borrow(), header.as_slice().into(), body.into()) };
+        let result = unsafe { self.handler.module().prepare()(self.handler.borrow(), header.into(), body.into()) };
         let bytes = taken(result)?;
         if bytes.is_empty() {
             return Ok(Vec::new());
@@ -113,9 +112,8 @@ impl Plugin for LoadedPlugin {
         Ok(checks)
     }
 
-    fn handle(&self, event: &Event, services: &mut dyn Services) -> Result<Vec<u8>, Fault> {
-        let (header, body) = event_to_bytes(event)?;
-        self.handle_bytes(&header, body, services)
+    fn handle(&self, event: &Given, services: &mut dyn Services) -> Result<Vec<u8>, Fault> {
+        self.handle_bytes(event.header()?, event.body(), services)
     }
 
     fn migrate(&self, from: u32, services: &mut dyn Services) -> Result<(), Fault> {

@@ -13,6 +13,7 @@ pub mod check;
 pub mod elf;
 pub mod error;
 pub mod find;
+pub mod given;
 pub mod layout;
 pub mod lend;
 pub mod limits;
@@ -28,6 +29,7 @@ pub mod statically;
 pub use check::{CheckReport, check};
 pub use error::{LoadError, Refusal};
 pub use find::{find_plugin, search_folders};
+pub use given::Given;
 pub use load::{Loader, LoaderOptions, Mapped, Steps};
 pub use loaded::LoadedPlugin;
 pub use probe::{ProbeCommand, run_probe_if_asked};
@@ -37,7 +39,7 @@ pub use statically::StaticPlugin;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tallyho_plugin::services::{Check, Services};
-use tallyho_plugin::{Event, Fault, Manifest};
+use tallyho_plugin::{Fault, Manifest};
 
 /// A handler that can be given events, wherever its code comes from.
 ///
@@ -70,13 +72,13 @@ pub trait Plugin: Send + Sync {
     ///
     /// # Errors
     /// The handler's fault. The event may be handled all the same.
-    fn prepare(&self, event: &Event) -> Result<Vec<Check>, Fault>;
+    fn prepare(&self, event: &Given) -> Result<Vec<Check>, Fault>;
 
     /// Handles an event; the answer in CBOR (null for all but commands).
     ///
     /// # Errors
     /// The handler's fault, or one of kind `Host` with code `panic` where a service panicked.
-    fn handle(&self, event: &Event, services: &mut dyn Services) -> Result<Vec<u8>, Fault>;
+    fn handle(&self, event: &Given, services: &mut dyn Services) -> Result<Vec<u8>, Fault>;
 
     /// Brings its tables from state version `from` to the manifest's.
     ///

@@ -2,13 +2,13 @@
 
 use crate::plugin::manifest::check_manifest;
 use crate::plugin::read::BuildHash;
-use crate::plugin::{Plugin, next_generation};
+use crate::plugin::{Given, Plugin, next_generation};
 use std::path::Path;
 use tallyho_plugin::abi_adapt::guarded;
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::handler::dispatch;
 use tallyho_plugin::services::{Check, Services};
-use tallyho_plugin::{Context, Event, Fault, Handler, Manifest};
+use tallyho_plugin::{Context, Fault, Handler, Manifest};
 
 /// A handler of this program, behind the same interface as a loaded one.
 pub struct StaticPlugin<H> {
@@ -48,11 +48,11 @@ impl<H: Handler> Plugin for StaticPlugin<H> {
         None
     }
 
-    fn prepare(&self, event: &Event) -> Result<Vec<Check>, Fault> {
+    fn prepare(&self, event: &Given) -> Result<Vec<Check>, Fault> {
         guarded(|| Ok(self.handler.prepare(event)))
     }
 
-    fn handle(&self, event: &Event, services: &mut dyn Services) -> Result<Vec<u8>, Fault> {
+    fn handle(&self, event: &Given, services: &mut dyn Services) -> Result<Vec<u8>, Fault> {
         guarded(|| to_cbor(&dispatch(&self.handler, event, &mut Context::new(services))?))
     }
 

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tallyho_plugin::record::chad::{ChadError, check_cuid};
 use tallyho_plugin::record::{AgentId, Timestamp};
@@ -130,6 +131,8 @@ pub fn sweep(
 #[derive(Debug, Default)]
 pub struct RelationRegistry {
     relations: RwLock<Relations>,
+    /// How often they have changed.
+    version: AtomicU64,
 }
 
 impl RelationRegistry {
@@ -145,18 +148,29 @@ impl RelationRegistry {
     pub fn load(rows: &mut dyn Rows) -> Result<Self, StoreError> {
         let mut relations = Relations::default();
         rows::for_each(rows, TABLE, |_, granted| relations.grant(granted))?;
-        Ok(RelationRegistry { relations: RwLock::new(relations) })
+        Ok(RelationRegistry { relations: RwLock::new(relations), version: AtomicU64::default() })
     }
 
     /// Takes over changes that are durable now, all at once.
     pub fn apply(&self, changes: impl IntoIterator<Item = RelationChange>) {
+        let mut changes = changes.into_iter().peekable();
+        if changes.peek().is_none() {
+            return;
+        }
         let mut relations = self.write();
+        // Before anybody can see the change, so that what is found by it is never older than its version.
+        self.version.fetch_add(1, Ordering::Release);
         for change in changes {
             match change {
                 RelationChange::Granted(granted) => relations.grant(granted),
                 RelationChange::Ended(granted) => relations.end(&granted),
             }
         }
+    }
+
+    /// A number that is another one after every change.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Whether this agent may open a channel: it has a relation with one of our users (PROTOCOL 1.5).

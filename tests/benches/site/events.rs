@@ -15,8 +15,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tallyho::ledger::input::{Inbound, Outcome, Released};
 use tallyho::ledger::limits::BATCH;
 use tallyho::ledger::queue::Tell;
+use tallyho::ledger::router::clear;
+use tallyho::ledger::thread::Clock;
 use tallyho::ledger::{Input, Ledger, Outside};
 use tallyho::node::SystemClock;
+use tallyho::site::relations::RelationRegistry;
 use tallyho::store::{MemoryStore, SqliteStore, Store, StoreError, Transaction};
 use tallyho_plugin::Message;
 use tallyho_plugin::record::Chad;
@@ -54,21 +57,27 @@ fn sqlite(path: &Path) -> SqliteStore {
 /// A ledger that is given events.
 struct Events {
     ledger: Arc<Ledger>,
+    relations: Arc<RelationRegistry>,
     done: Arc<Counter>,
     next: Mutex<u64>,
 }
 
 impl Events {
     fn new(store: Box<dyn Store>) -> Self {
-        let parts = parts(store, known([peer(1).agent().clone()]));
+        let relations = known([peer(1).agent().clone()]);
+        let parts = parts(store, Arc::clone(&relations));
         let ledger = Ledger::start(parts, Arc::new(SystemClock), Arc::new(Nowhere)).expect("a new store opens");
-        Events { ledger, done: Arc::new(Counter::new()), next: Mutex::new(1) }
+        Events { ledger, relations, done: Arc::new(Counter::new()), next: Mutex::new(1) }
     }
 
     fn event(&self) -> Input {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         *next += 1;
-        message(*next)
+        let message = message();
+        // As the connection that received it finds out.
+        let cleared = clear(&self.ledger.table(), &self.relations, &message, SystemClock.now());
+        let cleared = Some(cleared.expect("its sender may send it"));
+        Input::Peer(Inbound { message: message.into(), ticket: None, mid: Some(*next), cleared })
     }
 
     /// Hands in so many as fast as they are taken, and waits until all are durable.
@@ -101,8 +110,8 @@ impl Drop for Events {
     }
 }
 
-/// A peer's message of about 600 bytes, numbered, so that a receipt is owed.
-fn message(mid: u64) -> Input {
+/// A peer's message of about 600 bytes.
+fn message() -> Message {
     let chad = |cuid: &str, agent: &tallyho::wire::Identity| Chad {
         cuid: Some(cuid.to_owned()),
         agent: agent.agent().clone(),
@@ -116,7 +125,7 @@ fn message(mid: u64) -> Input {
         ciborium::into_writer(&object, &mut body).expect("a map is CBOR");
         (chad(USER, &identity()), chad(PARTNER, &peer(1)), body)
     });
-    let message = Message {
+    Message {
         target: TARGET.to_owned(),
         action: ACTION.to_owned(),
         to: to.clone(),
@@ -126,8 +135,7 @@ fn message(mid: u64) -> Input {
         restricted: false,
         attempt: Some(1),
         body: body.clone(),
-    };
-    Input::Peer(Inbound { message: message.into(), ticket: None, mid: Some(mid) })
+    }
 }
 
 /// What leaves is forgotten.

@@ -3,7 +3,7 @@
 use super::site::{Job, Running, SimSite};
 use tallyho::ledger::input::{Inbound, Input};
 use tallyho::ledger::outbox::OutboxRow;
-use tallyho::ledger::router::route;
+use tallyho::ledger::router::clear;
 use tallyho::wire::envelope::authenticate;
 use tallyho::wire::ext::{self, Receipt};
 use tallyho::wire::{Encoding, Envelope};
@@ -72,8 +72,8 @@ fn inbound(running: &Running, users: &[&str], envelope: Envelope, mid: Option<u6
     }
     let body = object.unwrap_or_default();
     let message = Message { target, action, to, from, tally, ticket: None, restricted: false, attempt, body };
-    match route(&running.table, &running.relations, &message, now) {
+    match clear(&running.table, &running.relations, &message, now) {
         Err(dropped) if !dropped.may_pass() => None,
-        _ => Some(Inbound { message: message.into(), ticket, mid }),
+        cleared => Some(Inbound { message: message.into(), ticket, mid, cleared: cleared.ok() }),
     }
 }

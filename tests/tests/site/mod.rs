@@ -86,7 +86,7 @@ pub fn command(name: &str, arguments: &Value) -> Event {
 }
 
 pub fn ask(plugin: &dyn Plugin, name: &str, services: &mut dyn Services) -> Result<Value, Fault> {
-    let answer = plugin.handle(&command(name, &json!({"a": [1, 2.5, "ü"]})), services)?;
+    let answer = plugin.handle(&command(name, &json!({"a": [1, 2.5, "ü"]})).into(), services)?;
     Ok(ciborium::from_reader(answer.as_slice()).unwrap())
 }
 

@@ -10,6 +10,7 @@ use crate::ledger::outbox::OutboxError;
 use crate::ledger::services::{EventServices, Host, HostCall, Random};
 use crate::ledger::table::{PluginTable, RolledBack, Serving};
 use crate::ledger::verify::Checked;
+use crate::plugin::Given;
 use crate::site::addresses::{self, Source};
 use crate::site::relations::RelationRegistry;
 use crate::store::{StoreError, Transaction};
@@ -25,6 +26,8 @@ pub(super) struct Turn {
     pub(super) seeds: Seeds,
     pub(super) windows: Windows,
     pub(super) journal: Journal,
+    /// Room for a row of it.
+    pub(super) scratch: Vec<u8>,
     pub(super) now: Timestamp,
     pub(super) released: Released,
     /// There is something to commit.
@@ -54,7 +57,7 @@ impl Batch<'_> {
             Input::Command { plugin, name, argument } if plugin == "host" => self.host_command(name, argument),
             Input::Command { plugin, name, argument } => {
                 let body = argument.clone();
-                let event = Event::Command(Command { name: name.clone(), caller: None, body });
+                let event = Event::Command(Command { name: name.clone(), caller: None, body }).into();
                 self.event(plugin, &event, checked, |_| Ok(None))
             }
             Input::Delivery { agent, mid, fate, receipts } => self.delivery(agent, *mid, fate, *receipts),
@@ -62,7 +65,9 @@ impl Batch<'_> {
             Input::Local { mid } => self.local(*mid),
             Input::Timer { plugin, key, due } => self.timer(plugin, key, *due),
             Input::Waiting { plugin, number } => self.waiting(plugin, *number),
-            Input::Life { plugin, life } => self.event(plugin, &Event::Life(life.clone()), checked, |_| Ok(None)),
+            Input::Life { plugin, life } => {
+                self.event(plugin, &Event::Life(life.clone()).into(), checked, |_| Ok(None))
+            }
             Input::Learn { from } => {
                 let now = self.turn.now;
                 let mut buffer = Buffer::new(&mut *self.transaction);
@@ -99,7 +104,7 @@ impl Batch<'_> {
     pub(super) fn event(
         &mut self,
         plugin: &str,
-        event: &Event,
+        event: &Given,
         checked: &Checked,
         along: impl FnOnce(&mut Buffer<'_>) -> Result<Option<Fault>, StoreError>,
     ) -> Result<Outcome, StoreError> {
@@ -136,7 +141,7 @@ impl Batch<'_> {
             result = Err(fault);
         }
         let failed_before_too = result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed);
-        let only_looked = buffer.count() == 0 && released.is_empty() && matches!(event, Event::Command(_));
+        let only_looked = buffer.count() == 0 && released.is_empty() && matches!(**event, Event::Command(_));
         if result.is_ok() {
             buffer.keep()?;
             self.turn.released.append(released);
@@ -163,17 +168,17 @@ impl Batch<'_> {
         if let Some(fault) = fault.filter(|fault| fault.kind == FaultKind::Failed) {
             log::error!(target: "tallyho::plugin", "{plugin}: {} failed and had no effect: {fault}", what(event));
         }
+        let why = fault.map(ToString::to_string);
         let entry = NewEntry {
-            number: 0,
             at: self.turn.now,
             plugin,
             generation: table.named(plugin).map_or(0, |serving| serving.generation()),
-            event,
-            body: body(event),
+            header: event.header().map_err(|fault| StoreError::Engine(fault.to_string()))?,
+            body: event.body(),
             seed: &seed,
-            fault: fault.map(ToString::to_string),
+            fault: why.as_deref(),
         };
-        self.turn.journal.write(&mut *self.transaction, entry)?;
+        self.turn.journal.write(&mut *self.transaction, entry, &mut self.turn.scratch)?;
         Ok(match result {
             Ok(answer) => Outcome::Done(answer),
             Err(fault) => Outcome::Fault(fault),
@@ -213,14 +218,6 @@ impl Batch<'_> {
             }
             Err(fault) => Outcome::Fault(fault),
         })
-    }
-}
-
-fn body(event: &Event) -> &[u8] {
-    match event {
-        Event::Message(message) => &message.body,
-        Event::Command(command) => &command.body,
-        _ => &[],
     }
 }
 

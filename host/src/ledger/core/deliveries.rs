@@ -38,7 +38,7 @@ impl Batch<'_> {
             self.park(plugin, key, due)?;
             return Ok(Outcome::Done(Vec::new()));
         }
-        let event = Event::Timer(Timer { key: key.to_owned(), due });
+        let event = Event::Timer(Timer { key: key.to_owned(), due }).into();
         let outcome = self.event(plugin, &event, &Checked::new(), |_| Ok(None))?;
         if matches!(outcome, Outcome::Fault(_)) {
             let later = self.turn.now.plus(TIMER_RETRY_MS);
@@ -119,6 +119,6 @@ impl Batch<'_> {
             buffer.keep()?;
             return Ok(kept);
         }
-        self.event(plugin, &event, &Checked::new(), along)
+        self.event(plugin, &event.into(), &Checked::new(), along)
     }
 }

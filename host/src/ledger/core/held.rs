@@ -6,6 +6,7 @@ use crate::ledger::input::Outcome;
 use crate::ledger::remembered::{self, Remembered};
 use crate::ledger::verify::Checked;
 use crate::ledger::{timers, waiting};
+use crate::plugin::Given;
 use crate::store::{StoreError, Transaction};
 use tallyho_plugin::record::Timestamp;
 use tallyho_plugin::{Event, Fault};
@@ -43,8 +44,9 @@ impl Batch<'_> {
         }
         let found = waiting::get(&mut Buffer::new(&mut *self.transaction), plugin, number)?;
         let Some(event) = found else { return Ok(Outcome::Done(Vec::new())) };
+        let event = Given::from(event);
         let outcome = self.event(plugin, &event, &Checked::new(), |_| Ok(None))?;
-        if let Event::Message(message) = &event {
+        if let Event::Message(message) = &*event {
             self.set_aside(plugin, message, &outcome)?;
         }
         let mut buffer = Buffer::new(&mut *self.transaction);

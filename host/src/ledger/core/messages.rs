@@ -8,7 +8,7 @@ use crate::ledger::input::{Inbound, MessageEvent, Outcome};
 use crate::ledger::journal;
 use crate::ledger::limits::{QUARANTINE_SLOTS, TIMER_RETRY_MS};
 use crate::ledger::outbox;
-use crate::ledger::router;
+use crate::ledger::router::{self, Cleared};
 use crate::ledger::timers;
 use crate::ledger::verify::Checked;
 use crate::site::tickets::{self, Presentation};
@@ -34,7 +34,7 @@ impl Batch<'_> {
         let message = &inbound.message;
         // A stranger's message is kept for nobody, and a ticket's subject waits for the answer.
         let is_kept = inbound.mid.is_none() && inbound.ticket.is_none() && !message.restricted;
-        let outcome = match self.routed(message, inbound.ticket.as_ref(), checked)? {
+        let outcome = match self.routed(message, inbound.cleared, inbound.ticket.as_ref(), checked)? {
             Routed::Held(plugin) if is_kept => self.keep(&plugin, message.event())?,
             other => self.outcome(other),
         };
@@ -55,6 +55,7 @@ impl Batch<'_> {
     fn routed(
         &mut self,
         message: &MessageEvent,
+        cleared: Option<Cleared>,
         ticket: Option<&serde_json::Value>,
         checked: &Checked,
     ) -> Result<Routed, StoreError> {
@@ -63,6 +64,7 @@ impl Batch<'_> {
             &self.turn.relations,
             &self.turn.released.relations,
             message,
+            cleared,
             self.turn.now,
         ) {
             Ok(plugin) if self.turn.table.held(&plugin).is_some() => Ok(Routed::Held(plugin)),
@@ -116,7 +118,7 @@ impl Batch<'_> {
         if valid.plugin() != plugin {
             return refused("the token is another plugin's".to_owned());
         }
-        let event = Event::Message(Message { ticket: Some(valid.presented()), ..Message::clone(message) });
+        let event = Event::Message(Message { ticket: Some(valid.presented()), ..Message::clone(message) }).into();
         let outcome = self.event(plugin, &event, checked, |buffer| match valid.consume(buffer, now) {
             Ok(()) => Ok(None),
             // Not another process, since this is one transaction: the handler itself has changed it.
@@ -169,7 +171,7 @@ impl Batch<'_> {
             attempt: None,
             body: sent.object.clone(),
         };
-        let routed = self.routed(&message.into(), sent.ticket.as_ref(), &Checked::new())?;
+        let routed = self.routed(&message.into(), None, sent.ticket.as_ref(), &Checked::new())?;
         let outcome = self.outcome(routed);
         if matches!(&outcome, Outcome::Fault(fault) if fault.kind == FaultKind::Host) {
             let later = self.turn.now.plus(TIMER_RETRY_MS);

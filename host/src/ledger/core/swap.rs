@@ -177,7 +177,7 @@ fn take_up(mut batch: Batch<'_>, swap: &Swap) -> Result<Result<Started, Fault>, 
     };
     let (migrate, begun) = (begun.elapsed(), Instant::now());
     let manifest = swap.serving.manifest();
-    let outcome = batch.event(&swap.name, &Event::Life(Life::Started), &Checked::new(), |buffer| {
+    let outcome = batch.event(&swap.name, &Event::Life(Life::Started).into(), &Checked::new(), |buffer| {
         let known = remembered::of(buffer, manifest)?;
         let swapped = swap.swapped.clone().or(known.swapped);
         let known = Remembered { state: manifest.state_version, swapped, stopped: false, ..known };

@@ -5,7 +5,7 @@ use crate::ledger::input::Outcome;
 use crate::ledger::limits::PROBATION_EVENTS;
 use crate::ledger::robot::*;
 use crate::ledger::table::Serving;
-use crate::plugin::{BuildHash, Plugin, StaticPlugin};
+use crate::plugin::{BuildHash, Given, Plugin, StaticPlugin};
 use crate::store::{Operation, StoreError};
 use std::path::Path;
 use std::sync::Arc;
@@ -28,11 +28,11 @@ impl Plugin for Bad {
     fn build(&self) -> Option<BuildHash> {
         None
     }
-    fn prepare(&self, _: &Event) -> Result<Vec<Check>, Fault> {
+    fn prepare(&self, _: &Given) -> Result<Vec<Check>, Fault> {
         Ok(Vec::new())
     }
-    fn handle(&self, event: &Event, services: &mut dyn Services) -> Result<Vec<u8>, Fault> {
-        if matches!(event, Event::Life(_)) {
+    fn handle(&self, event: &Given, services: &mut dyn Services) -> Result<Vec<u8>, Fault> {
+        if matches!(**event, Event::Life(_)) {
             return Ok(Vec::new());
         }
         services.put("rows", b"wrong", b"row")?;
