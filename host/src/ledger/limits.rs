@@ -10,6 +10,11 @@ pub const QUEUE: usize = 1_024;
 /// some fifty events), small enough that the first of them does not wait long for its commit.
 pub const BATCH: usize = 256;
 
+/// How long a peer's receipt waits for something else to share its commit with. Nobody waits for it, and what it
+/// takes out of the outbox is not sent again before its time (PROTOCOL 11.2: 5 s); a commit of its own would be in the
+/// way of the next event.
+pub const RECEIPT_WAIT: Duration = Duration::from_millis(20);
+
 /// Outbox rows kept for one peer. A peer that is away for weeks costs at most this many rows of disk;
 /// beyond it `send` fails, so a handler's event fails rather than disk filling up.
 pub const OUTBOX_ROWS_PER_PEER: u64 = 10_000;

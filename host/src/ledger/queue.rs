@@ -2,12 +2,12 @@
 
 use super::core::Core;
 use super::input::{Input, Outcome, Released};
-use super::limits::QUEUE;
+use super::limits::{BATCH, QUEUE, RECEIPT_WAIT};
 use super::verify::Slot;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tallyho_plugin::record::Timestamp;
 
 /// Told what came of an input once that is durable.
@@ -33,6 +33,11 @@ impl Item {
     pub fn is_awaited(&self) -> bool {
         matches!(self, Item::Ask(_) | Item::Alter(_) | Item::Input(Input::Command { .. }, ..))
     }
+
+    /// Whether it can wait for others to share a commit with.
+    fn is_patient(&self) -> bool {
+        matches!(self, Item::Input(Input::Receipt { .. }, _, None))
+    }
 }
 
 #[derive(Default)]
@@ -45,18 +50,39 @@ struct Inner {
     /// Threads that wait for room.
     crowd: usize,
     closed: bool,
+    /// How many of those that wait are patient, and since when the first of them has been here.
+    patient: usize,
+    since: Option<Instant>,
+    /// The taker waits with that in mind.
+    timed: bool,
 }
 
 impl Inner {
-    /// Nothing to take, and more may come.
-    fn is_empty(&self) -> bool {
-        self.urgent.is_empty() && self.waiting.is_empty() && !self.closed
+    /// Something to take that should not wait, or nothing will come any more.
+    fn is_pressing(&self) -> bool {
+        !self.urgent.is_empty() || self.waiting.len() > self.patient || self.patient >= BATCH || self.closed
+    }
+
+    fn add(&mut self, item: Item) {
+        if item.is_patient() {
+            self.patient += 1;
+            self.since.get_or_insert_with(Instant::now);
+        }
+        self.waiting.push_back(item);
+    }
+
+    fn removed(&mut self, item: &Item) {
+        self.patient -= usize::from(item.is_patient());
+        if self.patient == 0 {
+            self.since = None;
+        }
     }
 }
 
 /// The queue; see the module.
-#[derive(Default)]
 pub struct Queue {
+    /// How long the patient wait.
+    patience: Duration,
     inner: Mutex<Inner>,
     filled: Condvar,
     emptied: Condvar,
@@ -67,7 +93,18 @@ pub struct Queue {
 #[error("the site is stopping")]
 pub struct Closed;
 
+impl Default for Queue {
+    fn default() -> Self {
+        Self::with_patience(RECEIPT_WAIT)
+    }
+}
+
 impl Queue {
+    /// One in which a receipt waits so long for others.
+    pub fn with_patience(patience: Duration) -> Self {
+        Queue { patience, inner: Mutex::default(), filled: Condvar::new(), emptied: Condvar::new() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,8 +112,9 @@ impl Queue {
     /// Wakes the taker, if it waits. Waking costs more than all else here, so it is done once and
     /// without the lock, for which the taker would only wait again.
     fn fill(&self, mut inner: MutexGuard<'_, Inner>) {
-        let filled = !inner.waiting.is_empty() || !inner.urgent.is_empty();
-        let wake = filled && std::mem::take(&mut inner.idle);
+        // For the first of the patient it is woken too: from then on it has to look at the clock.
+        let timed = inner.since.is_some() && !inner.timed;
+        let wake = (inner.is_pressing() || timed) && std::mem::take(&mut inner.idle);
         drop(inner);
         if wake {
             self.filled.notify_one();
@@ -96,7 +134,7 @@ impl Queue {
             return Poll::Ready(Err(Closed));
         }
         let room = QUEUE.saturating_sub(inner.waiting.len()).min(ready.len());
-        inner.waiting.extend(ready.drain(..room).map(&mut make));
+        ready.drain(..room).for_each(|one| inner.add(make(one)));
         let result = if ready.is_empty() {
             Poll::Ready(Ok(()))
         } else {
@@ -123,7 +161,7 @@ impl Queue {
         if inner.closed {
             return Err(Closed);
         }
-        inner.waiting.push_back(item);
+        inner.add(item);
         self.fill(inner);
         Ok(())
     }
@@ -138,20 +176,25 @@ impl Queue {
         }
     }
 
-    /// Takes at most `most` items, waiting for the first of them at most `patience`. `None` when
-    /// closed and empty.
+    /// Takes at most `most` items, waiting for the first of them at most `patience`, and with receipts alone for
+    /// others to come. `None` when closed and empty.
     pub fn take(&self, most: usize, patience: Option<Duration>) -> Option<Vec<Item>> {
+        let until = patience.and_then(|patience| Instant::now().checked_add(patience));
         let mut inner = self.lock();
-        inner.idle = true;
-        inner = match patience {
-            None => self.filled.wait_while(inner, |inner| inner.is_empty()).unwrap_or_else(PoisonError::into_inner),
-            Some(patience) => {
-                self.filled
-                    .wait_timeout_while(inner, patience, |inner| inner.is_empty())
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
-            }
-        };
+        while !inner.is_pressing() {
+            let receipts = inner.since.and_then(|since| since.checked_add(self.patience));
+            (inner.idle, inner.timed) = (true, receipts.is_some());
+            inner = match until.into_iter().chain(receipts).min() {
+                None => self.filled.wait(inner).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break;
+                    }
+                    self.filled.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
         inner.idle = false;
         let urgent = inner.urgent.len().min(most);
         let waiting = inner.waiting.len().min(most - urgent);
@@ -159,7 +202,11 @@ impl Queue {
             return None;
         }
         let mut items: Vec<Item> = inner.urgent.drain(..urgent).collect();
-        items.extend(inner.waiting.drain(..waiting));
+        for _ in 0..waiting {
+            let Some(item) = inner.waiting.pop_front() else { break };
+            inner.removed(&item);
+            items.push(item);
+        }
         self.emptied(inner, waiting > 0);
         Some(items)
     }
@@ -178,6 +225,7 @@ impl Queue {
         inner.idle = false;
         let mut items = Vec::new();
         let mut room = false;
+        // None of these is patient, so the counts of those stay.
         let Inner { urgent, waiting, .. } = &mut *inner;
         for (queue, bounded) in [(urgent, false), (waiting, true)] {
             for item in std::mem::take(queue) {
@@ -222,6 +270,7 @@ impl Queue {
         self.close();
         let mut inner = self.lock();
         let items = (std::mem::take(&mut inner.urgent), std::mem::take(&mut inner.waiting));
+        (inner.patient, inner.since) = (0, None);
         drop(inner);
         drop(items);
     }

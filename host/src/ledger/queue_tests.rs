@@ -173,3 +173,59 @@ impl Input {
         Item::Input(self, None, None)
     }
 }
+
+fn receipt() -> Item {
+    let receipt = crate::wire::ext::Receipt { upto: 1, also: Vec::new() };
+    Item::Input(Input::Receipt { agent: agent('b'), receipt }, None, None)
+}
+
+#[test]
+fn a_receipt_shares_the_commit_of_what_comes_next() {
+    let queue = Arc::new(Queue::with_patience(Duration::from_secs(3_600)));
+    queue.push(receipt()).unwrap();
+    let (own, taken) = (Arc::clone(&queue), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&taken);
+    let taker = thread::spawn(move || {
+        let items = own.take(10, None);
+        count.store(1, Ordering::SeqCst);
+        items
+    });
+    while !queue.lock().idle {
+        thread::yield_now();
+    }
+    assert_eq!(taken.load(Ordering::SeqCst), 0, "it waits");
+    queue.push(receipt()).unwrap();
+    queue.push(item(1)).unwrap();
+    let mut numbers = numbers(taker.join().unwrap());
+    numbers.extend(self::numbers(queue.take(10, Some(Duration::ZERO))));
+    assert_eq!(numbers, [2_000, 2_000, 1]);
+    assert_eq!(queue.lock().patient, 0);
+}
+
+#[test]
+fn a_taker_without_a_timer_of_its_own_is_woken_for_receipts_however_many_come_at_once() {
+    let queue = Arc::new(Queue::with_patience(Duration::from_millis(1)));
+    let own = Arc::clone(&queue);
+    let taker = thread::spawn(move || own.take(10, None));
+    while !queue.lock().idle {
+        thread::yield_now();
+    }
+    let waker = Waker::from(Arc::new(Bell::default()));
+    let pushed = queue.poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([1, 2]), |_: u64| receipt());
+    assert!(pushed.is_ready());
+    assert_eq!(numbers(taker.join().unwrap()), [2_000, 2_000]);
+}
+
+#[test]
+fn receipts_alone_are_taken_when_they_have_waited_long_enough_or_are_many() {
+    let queue = Queue::with_patience(Duration::from_millis(1));
+    queue.push(receipt()).unwrap();
+    assert_eq!(numbers(queue.take(10, None)), [2_000]);
+    let queue = Queue::with_patience(Duration::from_secs(3_600));
+    (0..BATCH).for_each(|_| queue.push(receipt()).unwrap());
+    assert_eq!(numbers(queue.take(BATCH, None)).len(), BATCH);
+    queue.push(receipt()).unwrap();
+    queue.close();
+    assert_eq!(numbers(queue.take(10, None)), [2_000], "a site that stops finishes what is there");
+    assert!(queue.take(10, None).is_none());
+}
