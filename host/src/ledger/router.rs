@@ -66,7 +66,8 @@ pub fn route_within(
         return Err(Dropped::UnknownAction);
     }
     if message.restricted {
-        return match target.restricted.contains(&message.action) {
+        let answers = message.asked && target.answers.contains(&message.action);
+        return match answers || target.restricted.contains(&message.action) {
             true => Ok(serving.manifest().name.clone()),
             false => Err(Dropped::NotPublic),
         };

@@ -128,7 +128,7 @@ fn message(mid: u64) -> Input {
         attempt: Some(1),
         body: body.clone(),
     };
-    Input::Peer(Inbound { message: message.into(), ticket: None, mid: Some(mid) })
+    Input::Peer(Inbound { message: message.into(), ticket: None, mid: Some(mid), origin: None })
 }
 
 /// What leaves is forgotten.

@@ -75,6 +75,6 @@ fn inbound(running: &Running, users: &[&str], envelope: Envelope, mid: Option<u6
         Message { target, action, to, from, tally, ticket: None, restricted: false, asked: false, attempt, body };
     match route(&running.table, &running.relations, &message, now) {
         Err(dropped) if !dropped.may_pass() => None,
-        _ => Some(Inbound { message: message.into(), ticket, mid }),
+        _ => Some(Inbound { message: message.into(), ticket, mid, origin: None }),
     }
 }
