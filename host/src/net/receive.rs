@@ -65,6 +65,7 @@ impl Net {
     pub(super) fn receive(&self, channel: &Channel, message: &[u8]) -> Received {
         let envelope = match Envelope::parse(message) {
             Ok(envelope) => envelope,
+            Err(_) if channel.agent.is_none() => return Received::Close("not a message"),
             Err(error) => return self.drop_message(channel, &error.to_string()),
         };
         match &channel.agent {

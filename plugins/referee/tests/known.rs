@@ -25,27 +25,12 @@ fn stands(credentials: &Value, site: &Site) -> bool {
     verify(&Check { key: CheckKey::Agent(site.agent()), text, signature: signature.as_str().unwrap().to_owned() })
 }
 
-/// Takes what `from` has sent to the other site, as by a channel that `to` let it open or has opened: the
-/// initiator is a stranger, the responder proven by its key.
+/// Takes what `from` has sent to the other site: the initiator of a restricted channel is a stranger, its
+/// responder proven by its key.
 fn carry(from: &mut Site, to: &mut Site) -> Vec<Sent> {
     let sent = from.take_sent();
     for sent in &sent {
-        let Envelope { to: receiver, from: sender, target, action, object: body, .. } = sent.envelope(&from.address());
-        assert_eq!(receiver.agent, to.agent());
-        let restricted = action == "query";
-        let message = Message {
-            target,
-            action,
-            to: receiver,
-            from: sender,
-            tally: None,
-            ticket: None,
-            restricted,
-            asked: false,
-            attempt: None,
-            body,
-        };
-        to.run("referee", &Event::Message(message)).unwrap();
+        to.deliver(&sent.envelope(&from.address())).unwrap();
     }
     sent
 }
@@ -276,6 +261,7 @@ fn referees_that_are_only_known_make_room_for_others() {
 fn the_list_shows_accepted_referees_and_own_rulings_in_pages() {
     let mut site = referee();
     let mut other = Site::new(8).with::<Referee<Standard>>();
+    other.command("serve", json!({ "whom": "all" })).unwrap();
     accepted(&mut site, &mut other);
     let empty = site.command("list", json!({})).unwrap();
     assert_eq!((empty["accepted"][0]["agent"].clone(), empty["rulings"].clone()), (json!(other.agent().0), json!([])));
