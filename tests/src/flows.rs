@@ -29,6 +29,8 @@ pub fn offered(stock: &Site, alice: &str, foil: &Site, bob: &str) -> String {
     let draft = tally_in(stock, alice, "P.draft");
     let uuid = offer(stock, alice, &draft);
     foil.until(&["tally", "list", "--user", bob], |list| find(list, "P.offer").as_deref() == Some(&uuid));
+    // Its site may hear later than the other that it has arrived; a test may kill it next.
+    stock.until(&["tally", "show", &uuid, "--user", alice], |show| show["state"] == "H.offer");
     uuid
 }
 

@@ -163,12 +163,13 @@ impl Peer {
         dial_known(&self.identity, &agent_of(site), payload.as_bytes()).expect("the opening packet holds the message")
     }
 
-    /// The bytes of an opening by nobody in particular.
+    /// The bytes of an opening by nobody in particular; `first` may be null for none.
     ///
     /// # Panics
     /// When the message has no room.
     pub fn public_opening(&self, site: &Value, first: &Value) -> (Vec<u8>, AwaitingA) {
-        dial_public(&agent_of(site), first.to_string().as_bytes()).expect("the opening packet holds the message")
+        let payload = if first.is_null() { String::new() } else { first.to_string() };
+        dial_public(&agent_of(site), payload.as_bytes()).expect("the opening packet holds the message")
     }
 
     /// Presents a ticket and waits for the answer.

@@ -5,7 +5,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
@@ -13,13 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tallyho_plugin::Fault;
 use tallyho_tests::deal::Deal;
+use tallyho_tests::full_disk::limit;
 use tallyho_tests::site::{PATIENCE, Site, program};
-
-/// Largest files the process may write from now on, in bytes; `None`: as before.
-fn limit(site: &Site, bytes: Option<u64>) {
-    let maximum = prlimit(Some(site.process()), Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
-    assert_eq!(maximum.maximum, None, "the test itself may write");
-}
 
 fn wait(site: &Site, command: &str, argument: &Value, wanted: impl Fn(&Value) -> bool) -> Value {
     let begun = Instant::now();

@@ -16,8 +16,9 @@ use tallyho::site::endpoint::Endpoint;
 use tallyho::site::keys::KeyRing;
 use tallyho::store::{MemoryDisk, MemoryStore};
 use tallyho_plugin::context::to_cbor;
-use tallyho_plugin::record::signing::{AgentKey, verify};
-use tallyho_plugin::record::{AgentId, LiftCore, Timestamp, base64v};
+use tallyho_plugin::record::signing::AgentKey;
+use tallyho_plugin::record::{AgentId, Timestamp, base64v};
+use tallyho_tests::lifts::{commit, is_ruling, lift};
 use tallyho_tests::peer::{Channel, Peer, own};
 use tallyho_tests::plugins::build_library;
 use tallyho_tests::site as whole;
@@ -25,29 +26,6 @@ use tallyho_tests::site as whole;
 /// Friday, 5 November 2021, at noon; no office is open six hours later.
 const NOON: Timestamp = Timestamp(1_636_113_600_000);
 const HOUR: i64 = 3_600_000;
-
-/// A lift of this originator for this referee, two minutes long; `n` tells it from others.
-fn lift(originator: &AgentKey, referee: &AgentId, n: u8, date: Timestamp) -> LiftCore {
-    let address = |agent: &AgentId| json!({ "agent": agent, "host": "localhost", "port": 65430 });
-    LiftCore::parse(json!({
-        "lift": format!("5e2d9a54-8f1b-4c0e-a1d2-{n:012x}"), "date": date.text(), "life": 120, "units": 4000,
-        "find": { "cuid": "dora", "agent": originator.id() },
-        "org": address(originator.id()), "ref": address(referee),
-    }))
-    .unwrap()
-}
-
-/// The object of `lift/commit`.
-fn commit(lift: &LiftCore, by: &AgentKey) -> Value {
-    let mut object = lift.with_valid(true);
-    object["signed"] = base64v::encode(by.sign(lift.valid_text(true).unwrap().as_bytes())).into();
-    object
-}
-
-fn is_ruling(lift: &LiftCore, valid: bool, answer: &Value) -> bool {
-    let stands = verify(&lift.ruling_check(valid, answer["signed"].as_str().unwrap_or_default()).unwrap());
-    answer["valid"] == valid && answer["hash"] == lift.hash() && stands
-}
 
 /// A ledger with one library, on a disk that outlives it.
 struct Bench {
@@ -115,6 +93,7 @@ fn the_strict_referee_is_loaded_and_rules_for_known_agents_in_office_hours() {
     // Another build of the same plugin's name takes its place, and finds what it has ruled.
     drop(bench);
     let mut bench = Bench::new(&loading, &disk, "tallyho-referee");
+    bench.call("serve", json!({ "whom": "all" }), evening);
     assert_eq!(bench.rule("check", first.value(), evening), ruling);
     assert_eq!(bench.rule("check", other.value(), evening), void);
     let good = bench.rule("commit", &commit(&late, &known), evening);
@@ -122,12 +101,10 @@ fn the_strict_referee_is_loaded_and_rules_for_known_agents_in_office_hours() {
     assert_eq!(bench.call("list", json!({}), evening)["rulings"].as_array().unwrap().len(), 3);
 }
 
-/// A whole site with the tally handler and the standard referee.
+/// A whole site whose standard referee serves everybody.
 fn running(users: &[&str]) -> whole::Site {
-    let library = build_library("tallyho-referee").display().to_string();
-    let mut site = whole::Site::new().plugins(&["tally", &library]);
-    site.start();
-    users.iter().for_each(|user| site.add_user(user));
+    let site = whole::Site::with_users(users);
+    assert_eq!(site.command(&["referee", "serve", "all"]), json!({ "serves": "all" }));
     site
 }
 
@@ -167,10 +144,8 @@ fn a_peer_has_a_lift_ruled_on_and_hears_the_same_after_the_referee_was_killed() 
 }
 
 #[test]
-fn a_site_asks_anothers_referee_for_its_credentials_and_accepts_it() {
-    let (alice, bob) = (running(&["alice"]), running(&["bob"]));
-    let ticket = alice.command(&["ticket", "new", "--user", "alice", "--agree", "bread"]);
-    bob.command(&["ticket", "use", ticket["link"].as_str().unwrap(), "--user", "bob"]);
+fn a_site_asks_a_strangers_referee_for_its_credentials_and_accepts_it() {
+    let (alice, bob) = (running(&[]), running(&[]));
     let credentials = alice.command(&["referee", "credentials"]);
     let address = format!("{}@127.0.0.1:{}", credentials["agent"].as_str().unwrap(), alice.port());
 

@@ -21,6 +21,7 @@ use super::inbound::Windows;
 use super::input::{Input, Outcome, Post, Released};
 use super::journal::{self, Journal};
 use super::limits::NOTICE_SLOTS;
+use super::line::Line;
 use super::outbox::{self, OutboxError};
 use super::services::{EventServices, Host};
 use super::sweep::Sweep;
@@ -37,7 +38,7 @@ use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tallyho_plugin::record::{AgentId, Timestamp};
+use tallyho_plugin::record::Timestamp;
 use tallyho_plugin::{Command, Event};
 
 /// What a core is made of.
@@ -117,12 +118,12 @@ impl Core {
         self.watch = Some(Watch::new(deadline));
     }
 
-    /// Messages for `agent` above the id `after`, one window of them.
+    /// Messages of a line above the id `after`, one window of them.
     ///
     /// # Errors
     /// The store's.
-    pub fn refill(&mut self, agent: &AgentId, after: u64) -> Result<Vec<Post>, StoreError> {
-        posts(&mut *self.store.begin()?, agent, after)
+    pub fn refill(&mut self, line: &Line, after: u64) -> Result<Vec<Post>, StoreError> {
+        posts(&mut *self.store.begin()?, line, after)
     }
 
     /// Deletes a few rows of the host's that have run out.
@@ -275,6 +276,7 @@ impl Core {
             scratch: Vec::new(),
             now: self.latest,
             released: Released { notices: self.news.clone(), ..Released::default() },
+            origin: None,
             measures: Vec::new(),
             changed: !self.news.is_empty(),
         }
@@ -325,8 +327,8 @@ fn seal(mut transaction: Box<dyn Transaction + '_>, mut turn: Turn, now: Timesta
     }
     let released = &mut turn.released;
     // What is taken back in the same batch must not leave after having been taken back.
-    let withdrawn: HashSet<(&AgentId, u64)> = released.withdrawn.iter().map(|(agent, mid)| (agent, *mid)).collect();
-    released.posts.retain(|post| !withdrawn.contains(&(&post.agent, post.mid)));
+    let withdrawn: HashSet<(&Line, u64)> = released.withdrawn.iter().map(|(line, mid)| (line, *mid)).collect();
+    released.posts.retain(|post| !withdrawn.contains(&(&post.line, post.mid)));
     released.receipts = turn.windows.write(&mut *transaction)?;
     turn.journal.mark(&mut *transaction)?;
     let notices: Result<Vec<_>, _> = released.notices.iter().map(serde_json::to_vec).collect();
@@ -339,9 +341,9 @@ fn seal(mut transaction: Box<dyn Transaction + '_>, mut turn: Turn, now: Timesta
     Ok(Sealed { turn, next_timer: Some(due.first().map(|timer| timer.due).or(next)) })
 }
 
-fn posts(transaction: &mut dyn Transaction, agent: &AgentId, after: u64) -> Result<Vec<Post>, StoreError> {
-    let rows = outbox::window(transaction, agent, after).map_err(unreadable)?;
-    Ok(rows.into_iter().map(|(mid, row)| Post { agent: agent.clone(), mid, row: Arc::new(row) }).collect())
+fn posts(transaction: &mut dyn Transaction, line: &Line, after: u64) -> Result<Vec<Post>, StoreError> {
+    let rows = outbox::window(transaction, line, after).map_err(unreadable)?;
+    Ok(rows.into_iter().map(|(mid, row)| Post { line: line.clone(), mid, row: Arc::new(row) }).collect())
 }
 
 fn unreadable(error: OutboxError) -> StoreError {

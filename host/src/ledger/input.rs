@@ -1,5 +1,6 @@
 //! What the ledger takes in, and what it lets out once it is durable.
 
+use super::line::Line;
 use super::outbox::OutboxRow;
 use super::router::Cleared;
 use crate::plugin::Given;
@@ -8,6 +9,7 @@ use crate::site::config::Compat;
 use crate::site::relations::RelationChange;
 use crate::wire::ext::Receipt;
 use serde_json::Value;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
@@ -39,8 +41,8 @@ pub enum Input {
     },
     /// What became of an outbox row.
     Delivery {
-        /// Where it went.
-        agent: AgentId,
+        /// Where it waits.
+        line: Line,
         /// Which row.
         mid: u64,
         /// What became of it.
@@ -108,6 +110,17 @@ pub struct Inbound {
     pub mid: Option<u64>,
     /// That its sender may send it, where that was found out before.
     pub cleared: Option<Cleared>,
+    /// Where it came from; `None`: nobody can be answered there.
+    pub origin: Option<Origin>,
+}
+
+/// The channel that brought a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// Its name ([`crate::net::courier::ChannelId`]).
+    pub channel: u64,
+    /// Where its other end is.
+    pub address: IpAddr,
 }
 
 /// A message as the event that its handler is given. Shared, because its checks are made on other
@@ -151,12 +164,33 @@ pub enum Outcome {
 /// A message that may leave now.
 #[derive(Debug, Clone)]
 pub struct Post {
-    /// Where it goes.
-    pub agent: AgentId,
+    /// Where it waits.
+    pub line: Line,
     /// Its id (PROTOCOL A.4), also its place in the order of sending.
     pub mid: u64,
     /// The message.
     pub row: Arc<OutboxRow>,
+}
+
+/// The answer to a message, for the channel that brought it and for no other (`Schedule::Answer`). It is kept
+/// nowhere: where the channel has gone, so has whoever asked.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Where the message came from.
+    pub origin: Origin,
+    /// The answer.
+    pub row: Arc<OutboxRow>,
+}
+
+/// A message that was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Where it came from.
+    pub origin: Origin,
+    /// It costs its sender's address a strike (PROTOCOL 2.5).
+    pub strike: bool,
+    /// It came from a stranger, whose channel is closed (PROTOCOL 9.8, 10.2).
+    pub close: bool,
 }
 
 /// What a commit lets out.
@@ -165,7 +199,11 @@ pub struct Released {
     /// Messages for other agents, in order of sending for each.
     pub posts: Vec<Post>,
     /// Messages taken back.
-    pub withdrawn: Vec<(AgentId, u64)>,
+    pub withdrawn: Vec<(Line, u64)>,
+    /// Answers to messages at hand.
+    pub answers: Vec<Answer>,
+    /// Messages refused in a way that concerns their channel.
+    pub refused: Vec<Refused>,
     /// Receipts owed to peers.
     pub receipts: Vec<(AgentId, Receipt)>,
     /// Rows addressed to this site itself, to be run as [`Input::Local`].
@@ -184,9 +222,12 @@ pub struct Released {
 impl Released {
     /// Whether nothing is let out.
     pub fn is_empty(&self) -> bool {
-        let Released { posts, withdrawn, receipts, local, waiting, notices, relations, places } = self;
+        let Released { posts, withdrawn, answers, refused, receipts, local, waiting, notices, relations, places } =
+            self;
         posts.is_empty()
             && withdrawn.is_empty()
+            && answers.is_empty()
+            && refused.is_empty()
             && receipts.is_empty()
             && local.is_empty()
             && waiting.is_empty()
@@ -199,6 +240,8 @@ impl Released {
     pub fn append(&mut self, mut other: Released) {
         self.posts.append(&mut other.posts);
         self.withdrawn.append(&mut other.withdrawn);
+        self.answers.append(&mut other.answers);
+        self.refused.append(&mut other.refused);
         self.receipts.append(&mut other.receipts);
         self.local.append(&mut other.local);
         self.waiting.append(&mut other.waiting);

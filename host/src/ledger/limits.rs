@@ -19,6 +19,14 @@ pub const RECEIPT_WAIT: Duration = Duration::from_millis(20);
 /// beyond it `send` fails, so a handler's event fails rather than disk filling up.
 pub const OUTBOX_ROWS_PER_PEER: u64 = 10_000;
 
+/// Outbox rows kept for strangers, all of them together: a few for each lift under way, which none of them
+/// outlives. So many unreachable ones cost 2 MB of disk, 128 MiB where every message has the largest size.
+pub const OUTBOX_ROWS_FOR_STRANGERS: u64 = 2_048;
+
+/// Answers that one event may give on the channel that brought its message: the protocol has none that needs
+/// two.
+pub const ANSWERS: usize = 16;
+
 /// Rows of one peer's outbox held in memory at a time; the rest is read as these are received. So many can
 /// be on their way without a receipt: several batches, so that the peer has something to do while a batch of
 /// ours is run. Some 700 bytes each.

@@ -14,6 +14,7 @@ pub mod inbound;
 pub mod input;
 pub mod journal;
 pub mod limits;
+pub mod line;
 pub mod outbox;
 pub mod queue;
 #[cfg(test)]

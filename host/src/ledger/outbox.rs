@@ -1,12 +1,13 @@
 //! Messages waiting to be received, in order for each peer.
 //!
-//! A row's key is the peer's agent id and the message's id (`mid`), so that a scan gives them in the
+//! A row's key is its line's name, an agent id mostly, and the message's id (`mid`), so that a scan gives them in the
 //! order of sending. Ids rise for ever and are never used twice, not even by a site whose store was
 //! restored from an older copy: each is at least the present time in microseconds. (A counter would
 //! give ids again that the peer has already received, and the peer would drop what they carry.)
 
 use super::buffer::Buffer;
-use super::limits::{OUTBOX_ROWS_PER_PEER, OUTBOX_WINDOW};
+use super::limits::{OUTBOX_ROWS_FOR_STRANGERS, OUTBOX_ROWS_PER_PEER, OUTBOX_WINDOW};
+use super::line::Line;
 use crate::store::{StoreError, Transaction};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -14,11 +15,13 @@ use std::sync::Arc;
 use tallyho_plugin::record::{AgentId, Timestamp};
 use tallyho_plugin::services::{Outgoing, Range};
 
-/// Rows by agent and id.
+/// Rows by line and id.
 const ROWS: &str = "host.outbox";
-/// From a handler's own name for a message to its id.
+/// From a handler's own name for a message to its id, followed by the name of its line where that is a
+/// stranger's.
 const NAMES: &str = "host.outbox_names";
-/// For each agent the last id given and how many rows there are.
+/// For each agent, and for all strangers together, the last id given and how many rows there are; for each
+/// line of a stranger how many.
 const PEERS: &str = "host.outbox_peers";
 
 /// A message as it waits.
@@ -50,9 +53,12 @@ pub struct Received {
 pub enum OutboxError {
     /// The peer has not received anything for long.
     #[error(
-        "{OUTBOX_ROWS_PER_PEER} messages wait for agent {agent} already; withdraw some, or wait until it can be reached"
+        "{rows} messages wait already where one for agent {agent} would; withdraw some, or wait until they can be \
+         handed over"
     )]
     Full {
+        /// As many as there may be.
+        rows: u64,
         /// The peer.
         agent: String,
     },
@@ -70,9 +76,9 @@ struct Peer {
     rows: u64,
 }
 
-fn row_key(agent: &AgentId, mid: u64) -> Vec<u8> {
-    let mut key = Vec::with_capacity(agent.0.len() + 9);
-    key.extend_from_slice(agent.0.as_bytes());
+fn row_key(line: &Line, mid: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(line.as_str().len() + 9);
+    key.extend_from_slice(line.as_str().as_bytes());
     key.push(0);
     key.extend_from_slice(&mid.to_be_bytes());
     key
@@ -92,12 +98,57 @@ fn encode(value: &impl Serialize) -> Vec<u8> {
     bytes
 }
 
-fn peer(buffer: &mut Buffer<'_>, agent: &AgentId) -> Result<Peer, OutboxError> {
-    buffer.get(PEERS, agent.0.as_bytes())?.map_or(Ok(Peer::default()), |bytes| decode(&bytes))
+fn peer(buffer: &mut Buffer<'_>, line: &Line) -> Result<Peer, OutboxError> {
+    buffer.get(PEERS, line.as_str().as_bytes())?.map_or(Ok(Peer::default()), |bytes| decode(&bytes))
 }
 
-/// Puts a message into the outbox, replacing one of the same name. The ids of what was replaced and
-/// of what is new.
+fn put_peer(buffer: &mut Buffer<'_>, line: &Line, peer: Peer) {
+    buffer.put(PEERS, line.as_str().as_bytes(), &encode(&peer));
+}
+
+/// Room for one more row of this line; its id.
+fn enter(buffer: &mut Buffer<'_>, line: &Line, now: Timestamp) -> Result<u64, OutboxError> {
+    let counted = line.counted();
+    let mut peer = peer(buffer, &counted)?;
+    let most = if line.is_strangers() { OUTBOX_ROWS_FOR_STRANGERS } else { OUTBOX_ROWS_PER_PEER };
+    if peer.rows >= most {
+        return Err(OutboxError::Full { rows: most, agent: line.to_string() });
+    }
+    let micros = u64::try_from(now.0).unwrap_or(0).saturating_mul(1_000);
+    peer.last = peer.last.saturating_add(1).max(micros);
+    peer.rows += 1;
+    put_peer(buffer, &counted, peer);
+    if line.is_strangers() {
+        let mut own = self::peer(buffer, line)?;
+        own.rows += 1;
+        put_peer(buffer, line, own);
+    }
+    Ok(peer.last)
+}
+
+/// A row of this line is gone.
+fn leave(buffer: &mut Buffer<'_>, line: &Line) -> Result<(), OutboxError> {
+    let counted = line.counted();
+    let mut peer = peer(buffer, &counted)?;
+    peer.rows = peer.rows.saturating_sub(1);
+    put_peer(buffer, &counted, peer);
+    if line.is_strangers() {
+        let mut own = self::peer(buffer, line)?;
+        own.rows = own.rows.saturating_sub(1);
+        match own.rows {
+            // Addresses of strangers come and go: nothing is kept of them. Ids rise over all of them together.
+            0 => buffer.delete(PEERS, line.as_str().as_bytes()),
+            _ => put_peer(buffer, line, own),
+        }
+    }
+    Ok(())
+}
+
+/// A row that is in the outbox.
+pub type Placed = (Line, u64);
+
+/// Puts a message into the outbox, replacing one of the same name to the same agent: what was replaced, and
+/// the new row with its id.
 ///
 /// # Errors
 /// [`OutboxError`].
@@ -106,26 +157,23 @@ pub fn send(
     plugin: &str,
     message: &Outgoing,
     now: Timestamp,
-) -> Result<(Option<u64>, u64, Arc<OutboxRow>), OutboxError> {
-    let agent = &message.to.agent;
+) -> Result<(Option<Placed>, u64, Arc<OutboxRow>), OutboxError> {
+    let (agent, line) = (&message.to.agent, Line::of(message));
     let replaced = withdraw(buffer, plugin, agent, &message.key)?;
-    let mut peer = peer(buffer, agent)?;
-    if peer.rows >= OUTBOX_ROWS_PER_PEER {
-        return Err(OutboxError::Full { agent: agent.0.clone() });
-    }
-    let micros = u64::try_from(now.0).unwrap_or(0).saturating_mul(1_000);
-    peer.last = peer.last.saturating_add(1).max(micros);
-    peer.rows += 1;
-    buffer.put(PEERS, agent.0.as_bytes(), &encode(&peer));
+    let mid = enter(buffer, &line, now)?;
     let row = OutboxRow { plugin: plugin.to_owned(), message: message.clone(), created: now, handed: false };
-    buffer.put(ROWS, &row_key(agent, peer.last), &encode(&row));
+    buffer.put(ROWS, &row_key(&line, mid), &encode(&row));
     if !message.key.is_empty() {
-        buffer.put(NAMES, &name_key(plugin, agent, &message.key), &peer.last.to_be_bytes());
+        let mut place = mid.to_be_bytes().to_vec();
+        if line.is_strangers() {
+            place.extend_from_slice(line.as_str().as_bytes());
+        }
+        buffer.put(NAMES, &name_key(plugin, agent, &message.key), &place);
     }
-    Ok((replaced, peer.last, Arc::new(row)))
+    Ok((replaced, mid, Arc::new(row)))
 }
 
-/// Takes back the message of this name; its id, where there was one.
+/// Takes back the message of this name to this agent, in whichever of its lines; where it was.
 ///
 /// # Errors
 /// [`OutboxError`].
@@ -134,33 +182,38 @@ pub fn withdraw(
     plugin: &str,
     agent: &AgentId,
     name: &str,
-) -> Result<Option<u64>, OutboxError> {
+) -> Result<Option<Placed>, OutboxError> {
     if name.is_empty() {
         return Ok(None);
     }
     let Some(bytes) = buffer.get(NAMES, &name_key(plugin, agent, name))? else { return Ok(None) };
-    let mid = u64::from_be_bytes(
-        bytes.as_slice().try_into().map_err(|_| OutboxError::Unreadable("a message id of odd length".to_owned()))?,
-    );
-    remove(buffer, agent, mid)?;
-    Ok(Some(mid))
+    let Some((mid, line)) = bytes.split_first_chunk::<8>() else {
+        return Err(OutboxError::Unreadable("a message id of odd length".to_owned()));
+    };
+    let line = match line {
+        [] => Line::from(agent),
+        line => Line::named(String::from_utf8_lossy(line)),
+    };
+    let mid = u64::from_be_bytes(*mid);
+    remove(buffer, &line, mid)?;
+    Ok(Some((line, mid)))
 }
 
 /// A row.
 ///
 /// # Errors
 /// [`OutboxError`].
-pub fn get(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<Option<OutboxRow>, OutboxError> {
-    buffer.get(ROWS, &row_key(agent, mid))?.map(|bytes| decode(&bytes)).transpose()
+pub fn get(buffer: &mut Buffer<'_>, line: &Line, mid: u64) -> Result<Option<OutboxRow>, OutboxError> {
+    buffer.get(ROWS, &row_key(line, mid))?.map(|bytes| decode(&bytes)).transpose()
 }
 
 /// Removes a row, if there; the row.
 ///
 /// # Errors
 /// [`OutboxError`].
-pub fn remove(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<Option<OutboxRow>, OutboxError> {
-    let Some(row) = get(buffer, agent, mid)? else { return Ok(None) };
-    delete(buffer, agent, mid, &row)?;
+pub fn remove(buffer: &mut Buffer<'_>, line: &Line, mid: u64) -> Result<Option<OutboxRow>, OutboxError> {
+    let Some(row) = get(buffer, line, mid)? else { return Ok(None) };
+    delete(buffer, line, mid, &row)?;
     Ok(Some(row))
 }
 
@@ -168,26 +221,23 @@ pub fn remove(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<Opti
 ///
 /// # Errors
 /// [`OutboxError`].
-pub fn mark_handed(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64) -> Result<(), OutboxError> {
-    if let Some(row) = get(buffer, agent, mid)? {
-        buffer.put(ROWS, &row_key(agent, mid), &encode(&OutboxRow { handed: true, ..row }));
+pub fn mark_handed(buffer: &mut Buffer<'_>, line: &Line, mid: u64) -> Result<(), OutboxError> {
+    if let Some(row) = get(buffer, line, mid)? {
+        buffer.put(ROWS, &row_key(line, mid), &encode(&OutboxRow { handed: true, ..row }));
     }
     Ok(())
 }
 
-fn delete(buffer: &mut Buffer<'_>, agent: &AgentId, mid: u64, row: &OutboxRow) -> Result<(), OutboxError> {
-    buffer.delete(ROWS, &row_key(agent, mid));
+fn delete(buffer: &mut Buffer<'_>, line: &Line, mid: u64, row: &OutboxRow) -> Result<(), OutboxError> {
+    buffer.delete(ROWS, &row_key(line, mid));
     if !row.message.key.is_empty() {
-        let name = name_key(&row.plugin, agent, &row.message.key);
+        let name = name_key(&row.plugin, &row.message.to.agent, &row.message.key);
         // The name may belong to a later message by now.
-        if buffer.get(NAMES, &name)?.as_deref() == Some(mid.to_be_bytes().as_slice()) {
+        if buffer.get(NAMES, &name)?.is_some_and(|place| place.starts_with(&mid.to_be_bytes())) {
             buffer.delete(NAMES, &name);
         }
     }
-    let mut peer = peer(buffer, agent)?;
-    peer.rows = peer.rows.saturating_sub(1);
-    buffer.put(PEERS, agent.0.as_bytes(), &encode(&peer));
-    Ok(())
+    leave(buffer, line)
 }
 
 /// Removes the rows a receipt names. Tickets are not among them: they are presented apart and carry
@@ -202,8 +252,9 @@ pub fn receive(
     also: &[u64],
 ) -> Result<Vec<Received>, OutboxError> {
     let mut received = Vec::new();
-    let end = row_key(agent, upto.saturating_add(1));
-    let mut from = row_key(agent, 0);
+    let line = &Line::from(agent);
+    let end = row_key(line, upto.saturating_add(1));
+    let mut from = row_key(line, 0);
     loop {
         // A page at a time: all rows of a peer may be more than memory should hold.
         let to = Some(ByteBuf::from(end.clone()));
@@ -211,7 +262,7 @@ pub fn receive(
         let rows = buffer.scan(ROWS, &Range { from, to, reverse: false, limit })?;
         for (key, value) in &rows {
             let Some(mid) = mid_of(key) else { continue };
-            take_received(buffer, agent, mid, &decode(value)?, &mut received)?;
+            take_received(buffer, line, mid, &decode(value)?, &mut received)?;
         }
         match rows.last() {
             Some((last, _)) if rows.len() == OUTBOX_WINDOW => from = [last.as_slice(), &[0]].concat(),
@@ -219,8 +270,8 @@ pub fn receive(
         }
     }
     for mid in also {
-        if let Some(row) = get(buffer, agent, *mid)? {
-            take_received(buffer, agent, *mid, &row, &mut received)?;
+        if let Some(row) = get(buffer, line, *mid)? {
+            take_received(buffer, line, *mid, &row, &mut received)?;
         }
     }
     Ok(received)
@@ -228,7 +279,7 @@ pub fn receive(
 
 fn take_received(
     buffer: &mut Buffer<'_>,
-    agent: &AgentId,
+    line: &Line,
     mid: u64,
     row: &OutboxRow,
     received: &mut Vec<Received>,
@@ -236,7 +287,7 @@ fn take_received(
     if row.message.ticket.is_some() {
         return Ok(());
     }
-    delete(buffer, agent, mid, row)?;
+    delete(buffer, line, mid, row)?;
     let untold = row.message.report && !row.handed;
     let untold = untold.then(|| (row.plugin.clone(), row.message.key.clone()));
     received.push(Received { mid, untold });
@@ -248,18 +299,18 @@ fn mid_of(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key[tail..].try_into().ok()?))
 }
 
-/// The rows for `agent` above `after`, at most one window of them.
+/// The rows of a line above `after`, at most one window of them.
 ///
 /// # Errors
 /// [`OutboxError`].
 pub fn window(
     transaction: &mut dyn Transaction,
-    agent: &AgentId,
+    line: &Line,
     after: u64,
 ) -> Result<Vec<(u64, OutboxRow)>, OutboxError> {
     let range = Range {
-        from: row_key(agent, after.saturating_add(1)),
-        to: Some(ByteBuf::from(row_key(agent, u64::MAX))),
+        from: row_key(line, after.saturating_add(1)),
+        to: Some(ByteBuf::from(row_key(line, u64::MAX))),
         reverse: false,
         limit: u32::try_from(OUTBOX_WINDOW).unwrap_or(u32::MAX),
     };
@@ -270,22 +321,23 @@ pub fn window(
         .collect()
 }
 
-/// Every agent that rows wait for, with how many.
+/// Every line that rows wait in, with how many.
 ///
 /// # Errors
 /// [`OutboxError`].
-pub fn agents(transaction: &mut dyn Transaction) -> Result<Vec<(AgentId, u64)>, OutboxError> {
-    let mut agents = Vec::new();
+pub fn lines(transaction: &mut dyn Transaction) -> Result<Vec<(Line, u64)>, OutboxError> {
+    let mut lines = Vec::new();
     let mut from = Vec::new();
     loop {
         let range = Range { from: from.clone(), to: None, reverse: false, limit: 1_000 };
         let rows = transaction.scan(PEERS, &range)?;
-        let Some((last, _)) = rows.last() else { return Ok(agents) };
+        let Some((last, _)) = rows.last() else { return Ok(lines) };
         from = [last.as_slice(), &[0]].concat();
         for (key, value) in rows {
             let peer: Peer = decode(&value)?;
-            if peer.rows > 0 {
-                agents.push((AgentId(String::from_utf8_lossy(&key).into_owned()), peer.rows));
+            let line = Line::named(String::from_utf8_lossy(&key));
+            if peer.rows > 0 && !line.is_count() {
+                lines.push((line, peer.rows));
             }
         }
     }

@@ -20,7 +20,7 @@ fn put(store: &mut MemoryStore, name: &str, now: Timestamp) -> u64 {
 
 fn names(store: &mut MemoryStore) -> Vec<String> {
     let mut transaction = store.begin().unwrap();
-    let rows = window(&mut *transaction, &agent('b'), 0).unwrap();
+    let rows = window(&mut *transaction, &agent('b').into(), 0).unwrap();
     rows.into_iter().map(|(_, row)| row.message.key).collect()
 }
 
@@ -61,7 +61,7 @@ fn a_message_replaces_the_one_of_its_name_to_the_same_agent_only() {
     let other_plugin = |buffer: &mut Buffer<'_>| send(buffer, "r1", &outgoing(agent('b'), "name", &[]), NOW);
     assert_eq!(with(&mut store, other_plugin).0, None);
     let again = |buffer: &mut Buffer<'_>| send(buffer, "r0", &outgoing(agent('b'), "name", &[]), NOW);
-    assert_eq!(with(&mut store, again).0, Some(first));
+    assert_eq!(with(&mut store, again).0, Some((agent('b').into(), first)));
     assert_eq!(names(&mut store), ["other", "name", "name"]);
 }
 
@@ -77,7 +77,7 @@ fn messages_without_a_name_replace_nothing() {
 fn a_name_is_withdrawn_once_and_then_free() {
     let mut store = MemoryStore::new();
     let mid = put(&mut store, "name", NOW);
-    assert_eq!(with(&mut store, |buffer| withdraw(buffer, "r0", &agent('b'), "name")), Some(mid));
+    assert_eq!(with(&mut store, |buffer| withdraw(buffer, "r0", &agent('b'), "name")), Some((agent('b').into(), mid)));
     assert_eq!(with(&mut store, |buffer| withdraw(buffer, "r0", &agent('b'), "name")), None);
     assert!(names(&mut store).is_empty());
 }
@@ -87,8 +87,11 @@ fn removing_an_old_row_leaves_the_name_to_the_later_one() {
     let mut store = MemoryStore::new();
     let first = put(&mut store, "name", NOW);
     let second = put(&mut store, "name", NOW);
-    assert!(with(&mut store, |buffer| remove(buffer, &agent('b'), first)).is_none());
-    assert_eq!(with(&mut store, |buffer| withdraw(buffer, "r0", &agent('b'), "name")), Some(second));
+    assert!(with(&mut store, |buffer| remove(buffer, &agent('b').into(), first)).is_none());
+    assert_eq!(
+        with(&mut store, |buffer| withdraw(buffer, "r0", &agent('b'), "name")),
+        Some((agent('b').into(), second))
+    );
 }
 
 #[test]
@@ -106,9 +109,9 @@ fn a_peers_outbox_is_bounded_and_has_room_again_once_rows_have_gone() {
     assert_eq!(received.len() as u64, OUTBOX_ROWS_PER_PEER);
     put(&mut store, "", NOW);
     let mut transaction = store.begin().unwrap();
-    let mut waiting = agents(&mut *transaction).unwrap();
+    let mut waiting = lines(&mut *transaction).unwrap();
     waiting.sort();
-    let mut expected = [(agent('b'), 1), (agent('c'), 1)];
+    let mut expected = [(agent('b').into(), 1), (agent('c').into(), 1)];
     expected.sort();
     assert_eq!(waiting, expected);
 }
@@ -132,6 +135,49 @@ fn a_receipt_removes_what_it_names_and_nothing_else() {
     assert_eq!(received.iter().map(|one| one.mid).collect::<Vec<_>>(), [mids[0], mids[1], mids[3]]);
     assert_eq!(names(&mut store), ["2", "4"]);
     assert!(with(&mut store, |buffer| receive(buffer, &agent('c'), u64::MAX, &mids)).is_empty());
+}
+
+/// A message for a stranger at this port.
+fn asks(port: u16, name: &str) -> Outgoing {
+    let mut message = outgoing(agent('b'), name, &[]).by_restricted_channel();
+    message.to = message.to.at("127.0.0.1", port);
+    message
+}
+
+#[test]
+fn what_goes_to_strangers_waits_apart_by_address_and_no_receipt_speaks_of_it() {
+    let mut store = MemoryStore::new();
+    put(&mut store, "known", NOW);
+    let sent = with(&mut store, |buffer| {
+        let first = send(buffer, "r0", &asks(1, "x"), NOW)?;
+        let second = send(buffer, "r0", &asks(2, "y"), NOW)?;
+        let moved = send(buffer, "r0", &asks(2, "x"), NOW)?;
+        Ok([first, second, moved])
+    });
+    let (one, two) = (Line::of(&asks(1, "")), Line::of(&asks(2, "")));
+    assert_eq!(sent[2].0, Some((one.clone(), sent[0].1)), "the name is the agent's, at whatever address");
+    assert!(sent[0].1 < sent[1].1 && sent[1].1 < sent[2].1);
+    with(&mut store, |buffer| receive(buffer, &agent('b'), u64::MAX - 1, &[sent[1].1]));
+    assert_eq!(lines(&mut *store.begin().unwrap()).unwrap(), [(two.clone(), 2)]);
+    let withdrawn = with(&mut store, |buffer| withdraw(buffer, "r0", &agent('b'), "x"));
+    assert_eq!(withdrawn, Some((two.clone(), sent[2].1)));
+    assert_eq!(with(&mut store, |buffer| remove(buffer, &two, sent[1].1)).unwrap().message, asks(2, "y"));
+    // Ids rise on, though nothing is left of either address.
+    let next = with(&mut store, |buffer| send(buffer, "r0", &asks(1, "z"), NOW));
+    assert!(next.1 > sent[2].1);
+    assert_eq!(lines(&mut *store.begin().unwrap()).unwrap(), [(one, 1)]);
+}
+
+#[test]
+fn strangers_have_a_bound_of_their_own_for_all_of_them() {
+    let mut store = MemoryStore::new();
+    with(&mut store, |buffer| {
+        for n in 0..OUTBOX_ROWS_FOR_STRANGERS {
+            send(buffer, "r0", &asks(u16::try_from(n % 9 + 1).unwrap(), ""), NOW)?;
+        }
+        assert!(matches!(send(buffer, "r0", &asks(99, ""), NOW), Err(OutboxError::Full { .. })));
+        send(buffer, "r0", &outgoing(agent('b'), "", &[]), NOW).map(drop)
+    });
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub enum Do {
     Unrelate(String, String, AgentId),
     Revoke(String),
     Refuse,
+    /// Refuses, and says that it was more than a mistake.
+    Strike,
     Fail,
     /// The host's fault, as when it cannot serve.
     Host,
@@ -99,6 +101,7 @@ fn obey(script: &[Do], context: &mut Context<'_>) -> Result<Value, Fault> {
             Do::Unrelate(user, subject, agent) => context.unrelate(&user, &subject, &agent)?,
             Do::Revoke(token) => context.revoke_ticket(&token)?,
             Do::Refuse => return Err(Fault::refused("as told")),
+            Do::Strike => return Err(Fault::refused("as told").code(tallyho_plugin::fault::STRIKE)),
             Do::Fail => return Err(Fault::failed("as told")),
             Do::Host => return Err(Fault::host("as told")),
             Do::Panic => panic!("as told"),
@@ -114,7 +117,7 @@ impl<const N: usize> Handler for Robot<N> {
     fn manifest() -> Manifest {
         let name = format!("r{N}");
         let manifest = Manifest::new(&name, "1.0.0")
-            .target(Target::new(&name, &["do", "public"]).restricted(&["public"]))
+            .target(Target::new(&name, &["do", "public", "answer"]).restricted(&["public"]).answers(&["answer"]))
             .target(
                 Target::new(format!("{name}.about"), &["do", "first"])
                     .relation_in_object("about")
@@ -331,10 +334,11 @@ pub fn inbound(name: &str, mid: Option<u64>, script: &[Do]) -> Inbound {
         tally: None,
         ticket: None,
         restricted: false,
+        asked: false,
         attempt: None,
         body: to_cbor(&json!({ "name": name, "do": script })).unwrap(),
     };
-    Inbound { message: message.into(), ticket: None, mid, cleared: None }
+    Inbound { message: message.into(), ticket: None, mid, cleared: None, origin: None }
 }
 
 pub fn is_fault(outcome: &Outcome, kind: tallyho_plugin::FaultKind) -> bool {

@@ -94,7 +94,8 @@ fn claimed<'t>(table: &'t PluginTable, message: &Message) -> Result<(&'t Arc<Ser
     if !target.actions.contains(&message.action) {
         return Err(Dropped::UnknownAction);
     }
-    if message.restricted && !target.restricted.contains(&message.action) {
+    let answers = message.asked && target.answers.contains(&message.action);
+    if message.restricted && !answers && !target.restricted.contains(&message.action) {
         return Err(Dropped::NotPublic);
     }
     Ok((serving, target))

@@ -101,6 +101,18 @@ fn strangers_are_served_what_is_public_and_nothing_else() {
 }
 
 #[test]
+fn a_stranger_who_was_asked_may_answer_and_say_what_is_public() {
+    let mut message = Message::clone(&inbound("m", None, &[]).message);
+    (message.restricted, message.asked, message.action) = (true, true, "answer".to_owned());
+    assert_eq!(routed(&message).as_deref(), Ok("r0"));
+    assert_eq!(routed(&Message { asked: false, ..message.clone() }), Err(Dropped::NotPublic));
+    message.action = "public".to_owned();
+    assert_eq!(routed(&message).as_deref(), Ok("r0"));
+    message.action = "do".to_owned();
+    assert_eq!(routed(&message), Err(Dropped::NotPublic));
+}
+
+#[test]
 fn changes_of_the_same_batch_count() {
     let new = granted("new", "bob", 'b');
     let message = about(Some("new"), "do");

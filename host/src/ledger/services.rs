@@ -1,17 +1,19 @@
 //! What the host does for a handler during one event.
 
 use super::buffer::Buffer;
-use super::input::{Post, Released};
+use super::input::{Answer, Origin, Post, Released};
 use super::limits::{
-    EFFECTS, ENVELOPE_ROOM, INVOKE_DEPTH, KEY_BYTES, LOG_BYTES, LOG_LINES, METRICS, SCAN_ROWS, VALUE_BYTES,
+    ANSWERS, EFFECTS, ENVELOPE_ROOM, INVOKE_DEPTH, KEY_BYTES, LOG_BYTES, LOG_LINES, METRICS, SCAN_ROWS, VALUE_BYTES,
 };
-use super::outbox::{self, OutboxError};
+use super::line::Line;
+use super::outbox::{self, OutboxError, OutboxRow};
 use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
 use super::watch::at_work;
 use crate::plugin::Given;
 use crate::site::addresses::{self, Source};
+use crate::site::endpoint::is_host;
 use crate::site::relations::{self, RelationError};
 use crate::store::StoreError;
 use crate::wire::envelope::{Envelope, check_object};
@@ -20,11 +22,12 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
 use tallyho_plugin::services::{
-    Check, LogLevel, NOT_SERVED, OUTBOX_FULL, Outgoing, Range, Relation, Row, Services, host_command,
+    Check, LogLevel, NOT_SERVED, OUTBOX_FULL, Outgoing, Range, Relation, Row, Schedule, Services, host_command,
 };
 use tallyho_plugin::{Command, Event, Fault, FaultKind};
 
@@ -102,6 +105,8 @@ pub struct EventServices<'e> {
     pub random: Random,
     /// What the commit will let out.
     pub released: Released,
+    /// Where the message at hand came from, and its answers go.
+    pub origin: Option<Origin>,
     /// The plugins at work, the one called last at the end.
     stack: Vec<&'e str>,
     /// An invoked plugin's fault, which is the event's.
@@ -136,6 +141,7 @@ impl<'e> EventServices<'e> {
             now,
             random: Random::new(seed),
             released: Released::default(),
+            origin: None,
             stack: Vec::new(),
             spoilt: None,
             migrating: None,
@@ -268,6 +274,22 @@ impl<'e> EventServices<'e> {
         }
     }
 
+    /// The answer to the message at hand leaves by the channel that brought it, and never waits in the outbox.
+    fn answer(&mut self, message: &Outgoing) -> Result<(), Fault> {
+        if self.released.answers.len() >= ANSWERS {
+            return Err(Fault::failed(format!("the event gives more than {ANSWERS} answers")));
+        }
+        let (plugin, message) = (self.current().to_owned(), message.clone());
+        match self.origin {
+            Some(origin) => {
+                let row = Arc::new(OutboxRow { plugin, message, created: self.now, handed: false });
+                self.released.answers.push(Answer { origin, row });
+            }
+            None => log::debug!("{}/{}: the channel it answers has gone", message.target, message.action),
+        }
+        Ok(())
+    }
+
     fn room(&self) -> Result<(), Fault> {
         match self.buffer.count() < EFFECTS {
             true => Ok(()),
@@ -337,20 +359,31 @@ impl Services for EventServices<'_> {
         self.room()?;
         named(&message.key)?;
         self.fits(message)?;
+        let agent = message.to.agent.clone();
+        if message.schedule == Schedule::Answer && &agent != self.host.agent() {
+            return self.answer(message);
+        }
+        if message.restricted {
+            message.check_restricted()?;
+            let host = message.to.host.as_deref();
+            if !host.is_some_and(is_host) {
+                let text = format!("{} is no host that could be called", line(host.unwrap_or("nothing")));
+                return Err(Fault::refused(text).code("no-address").fix("name it as AGENT@HOST:PORT"));
+            }
+        }
         let plugin = self.current();
         let sent = outbox::send(&mut self.buffer, plugin, message, self.now);
         let (replaced, mid, row) = sent.map_err(|error| self.outbox_failed(error))?;
-        let agent = message.to.agent.clone();
         if message.ticket.is_some() {
             self.news(&message.to, Source::Ticket)?;
         }
         if let Some(replaced) = replaced {
-            self.released.withdrawn.push((agent.clone(), replaced));
+            self.released.withdrawn.push(replaced);
         }
         if &agent == self.host.agent() {
             self.released.local.push(mid);
         } else {
-            self.released.posts.push(Post { agent, mid, row });
+            self.released.posts.push(Post { line: Line::of(message), mid, row });
         }
         Ok(())
     }
@@ -360,11 +393,12 @@ impl Services for EventServices<'_> {
         let plugin = self.current();
         let withdrawn = outbox::withdraw(&mut self.buffer, plugin, agent, key);
         let withdrawn = withdrawn.map_err(|error| self.outbox_failed(error))?;
-        if let Some(mid) = withdrawn {
-            self.released.posts.retain(|post| post.mid != mid || &post.agent != agent);
-            self.released.withdrawn.push((agent.clone(), mid));
+        let there = withdrawn.is_some();
+        if let Some((line, mid)) = withdrawn {
+            self.released.posts.retain(|post| post.mid != mid || post.line != line);
+            self.released.withdrawn.push((line, mid));
         }
-        Ok(withdrawn.is_some())
+        Ok(there)
     }
 
     fn notice(&mut self, user: &str, notice: &Value) -> Result<(), Fault> {

@@ -162,14 +162,14 @@ impl PluginTable {
     /// The table with one more plugin.
     ///
     /// # Errors
-    /// [`Clash`] where its name or a target is taken.
+    /// [`Clash`] where its name is taken, or a target and neither or both give way.
     pub fn with(mut self, plugin: Arc<dyn Plugin>) -> Result<Self, Clash> {
         let serving = Serving::new(plugin);
         let name = serving.manifest().name.clone();
         if self.by_name.contains_key(&name) {
             return Err(Clash { what: format!("the name {name}"), first: name.clone(), second: name });
         }
-        self.claim(&serving)?;
+        self.by_target = claims(self.all().into_iter().chain([&serving]))?;
         self.by_name.insert(name, Seat::of(serving));
         Ok(self)
     }
@@ -177,11 +177,12 @@ impl PluginTable {
     /// The table with another occupant of the seat of this name.
     ///
     /// # Errors
-    /// [`Clash`] where another plugin has a target that it claims.
+    /// [`Clash`] where another plugin has a target that it claims, and neither or both give way.
     pub fn seating(&self, name: &str, seat: Seat) -> Result<Self, Clash> {
         let mut table = self.clone();
-        table.by_target.retain(|_, serving| serving.manifest().name != name);
-        table.claim(&seat.serving)?;
+        table.by_name.remove(name);
+        // All anew: one that gave way to the last occupant may have its target again.
+        table.by_target = claims(table.all().into_iter().chain([&seat.serving]))?;
         table.by_name.insert(name.to_owned(), seat);
         Ok(table)
     }
@@ -224,16 +225,6 @@ impl PluginTable {
         Some((self.seating(name, next).ok()?, rolled_back))
     }
 
-    fn claim(&mut self, serving: &Arc<Serving>) -> Result<(), Clash> {
-        for target in &serving.manifest().targets {
-            if let Some(other) = self.by_target.insert(target.name.clone(), Arc::clone(serving)) {
-                let (first, second) = (other.manifest().name.clone(), serving.manifest().name.clone());
-                return Err(Clash { what: format!("target {}", target.name), first, second });
-            }
-        }
-        Ok(())
-    }
-
     /// The plugin of this name.
     pub fn named(&self, name: &str) -> Option<&Arc<Serving>> {
         self.by_name.get(name).map(|seat| &seat.serving)
@@ -265,6 +256,22 @@ impl PluginTable {
     pub fn seats(&self) -> Vec<&Seat> {
         self.by_name.values().collect()
     }
+}
+
+/// Who has which target, where whoever yields gives way ([`Target::yields`]).
+fn claims<'s>(all: impl Iterator<Item = &'s Arc<Serving>>) -> Result<BTreeMap<String, Arc<Serving>>, Clash> {
+    let mut claimed: BTreeMap<(String, bool), Arc<Serving>> = BTreeMap::new();
+    for serving in all {
+        for target in &serving.manifest().targets {
+            if let Some(other) = claimed.insert((target.name.clone(), target.yields), Arc::clone(serving)) {
+                let (first, second) = (other.manifest().name.clone(), serving.manifest().name.clone());
+                return Err(Clash { what: format!("target {}", target.name), first, second });
+            }
+        }
+    }
+    // Those that yield come first and are replaced.
+    let yielding_first = claimed.into_iter().rev();
+    Ok(yielding_first.map(|((target, _), serving)| (target, serving)).collect())
 }
 
 /// A call under way; it ends when this is dropped.
@@ -341,3 +348,7 @@ impl Serving {
         self.metrics.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -384,6 +384,8 @@ impl Runner {
         for ((input, checked), tell) in inputs.into_iter().zip(tells) {
             match input {
                 Input::Timer { .. } => {}
+                // Kept for nobody: whoever it was asks again, and many of them must not fill the queue.
+                Input::Peer(inbound) if inbound.message.restricted && !inbound.message.asked => {}
                 input if someone_waits(&input) => match self.core.look(&input, now) {
                     Ok(Some(outcome)) => answer(tell, outcome),
                     _ => answer(tell, refusal(error)),

@@ -5,7 +5,7 @@ use super::channel::{Channel, Role};
 use super::channels::Place;
 use super::connection::{Begun, Connection};
 use super::handshake_io::{HandshakeError, packet};
-use super::receive::Received;
+use super::receive::{Received, Way};
 use crate::crash::crash_point;
 use crate::ledger::input::{Input, Outcome};
 use crate::ledger::queue::Tell;
@@ -107,6 +107,9 @@ async fn answer(net: Arc<Net>, mut stream: TcpStream, address: SocketAddr, mut p
         Ok(Answer { open, agent, extensions, first, received }) => {
             crash_point("channel-opening");
             place.established();
+            if agent.is_none() && place.strangers().is_err() {
+                return turn_away(&stream);
+            }
             let id = net.channels().name();
             let channel = Channel::new(id, agent, address, Role::Responder, extensions, net.now());
             let ticket = matches!(received, First::Ticket);
@@ -116,7 +119,7 @@ async fn answer(net: Arc<Net>, mut stream: TcpStream, address: SocketAddr, mut p
                     Received::Inputs(inputs) => inputs.into(),
                     _ => VecDeque::new(),
                 },
-                First::Public(payload) => match net.receive(&channel, &payload) {
+                First::Public(payload) => match net.opened_with(&channel, &payload) {
                     Received::Inputs(inputs) => inputs.into(),
                     _ => return,
                 },
@@ -215,7 +218,7 @@ async fn ticket(net: &Arc<Net>, offered: TicketOffered) -> Result<Answer, Refusa
         return Err(Refusal::Ticket("an I packet carries tally/ticket".to_owned()));
     }
     let (extensions, answer) = net.agree(&agent, Extensions::offered(&envelope));
-    let inbound = net.inbound(envelope, None, false).map_err(Refusal::Ticket)?;
+    let inbound = net.inbound(envelope, &Way::Ticket).map_err(Refusal::Ticket)?;
     let (tell, told) = async_std::channel::bounded(1);
     let tell: Tell = Box::new(move |outcome| drop(tell.try_send(outcome)));
     net.ledger().submit(Input::Peer(inbound), Some(tell)).await.map_err(|_| Refusal::Unable)?;
@@ -254,8 +257,12 @@ fn known(net: &Net, offered: KnownOffered) -> Result<Answer, Refusal> {
 }
 
 fn public(net: &Net, offered: PublicOffered, address: SocketAddr) -> Result<Answer, Refusal> {
-    if !net.serves_public() || !net.public_request(address.ip()) {
+    if !net.serves_public() {
         return Err(Refusal::NotPublic);
+    }
+    // No strike: whoever has much to ask, or shares an address with others, has done nothing wrong.
+    if !net.public_request(address.ip()) {
+        return Err(Refusal::Unable);
     }
     let payload = offered.payload().to_vec();
     let (first, open) = offered.accept(&[])?;

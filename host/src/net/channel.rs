@@ -1,6 +1,8 @@
 //! An open channel as the rest of the host sees it: something to hand messages to.
 
 use super::courier::ChannelId;
+use super::limits::ANSWERS_WAITING;
+use crate::ledger::line::Line;
 use crate::ledger::outbox::OutboxRow;
 use crate::wire::ext::{Extensions, Receipt};
 use crate::wire::limits::MAX_RECEIPT_GAPS;
@@ -32,6 +34,8 @@ pub enum Out {
         /// How often it has been sent, this time included.
         attempt: u32,
     },
+    /// An answer to a message that came by this channel (`Schedule::Answer`).
+    Answer(Arc<OutboxRow>),
     /// What has been committed here. Only the latest matters, so there is at most one waiting.
     Receipt(Receipt),
 }
@@ -44,6 +48,10 @@ struct Waiting {
 }
 
 impl Waiting {
+    fn answers(&self) -> usize {
+        self.queue.iter().filter(|out| matches!(out, Out::Answer(_))).count()
+    }
+
     fn watch(&mut self, waker: &Waker) {
         if !self.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             self.waker = Some(waker.clone());
@@ -56,8 +64,10 @@ impl Waiting {
 pub struct Channel {
     /// Its name.
     pub id: ChannelId,
-    /// The agent proven at the other end; `None` on public channels.
+    /// The agent proven at the other end; `None` where a stranger has opened it.
     pub agent: Option<AgentId>,
+    /// Which messages of the outbox it carries; `None` where a stranger has opened it.
+    pub line: Option<Line>,
     /// Where the other end is.
     pub address: SocketAddr,
     /// Which side this is.
@@ -83,9 +93,29 @@ impl Channel {
         extensions: Extensions,
         now: Timestamp,
     ) -> Arc<Self> {
-        Arc::new(Channel {
+        let line = agent.as_ref().map(Line::from);
+        Arc::new(Self::over(id, agent, line, address, role, extensions, now))
+    }
+
+    /// A restricted channel that this site has opened, for this line (PROTOCOL 1.5, `R`).
+    pub fn asking(id: ChannelId, line: Line, address: SocketAddr, now: Timestamp) -> Arc<Self> {
+        let agent = Some(line.agent());
+        Arc::new(Self::over(id, agent, Some(line), address, Role::Initiator, Extensions::NONE, now))
+    }
+
+    fn over(
+        id: ChannelId,
+        agent: Option<AgentId>,
+        line: Option<Line>,
+        address: SocketAddr,
+        role: Role,
+        extensions: Extensions,
+        now: Timestamp,
+    ) -> Self {
+        Channel {
             id,
             agent,
+            line,
             address,
             role,
             extensions,
@@ -94,7 +124,17 @@ impl Channel {
             heard: AtomicI64::new(now.0),
             stalled: AtomicI64::new(i64::MAX),
             waiting: Mutex::default(),
-        })
+        }
+    }
+
+    /// Whether this site has opened it to a stranger.
+    pub fn is_asking(&self) -> bool {
+        self.line.as_ref().is_some_and(Line::is_strangers)
+    }
+
+    /// Whether nobody's relation has opened it (PROTOCOL 1.5, `R`).
+    pub fn is_restricted(&self) -> bool {
+        self.line.is_none() || self.is_asking()
     }
 
     fn change(&self, change: impl FnOnce(&mut Waiting)) {
@@ -113,14 +153,18 @@ impl Channel {
             Out::Receipt(receipt) => {
                 let old = waiting.queue.iter_mut().find_map(|out| match out {
                     Out::Receipt(receipt) => Some(receipt),
-                    Out::Row { .. } => None,
+                    Out::Row { .. } | Out::Answer(_) => None,
                 });
                 match old {
                     Some(old) => merge(old, receipt),
                     None => waiting.queue.push_front(Out::Receipt(receipt)),
                 }
             }
-            row @ Out::Row { .. } => waiting.queue.push_back(row),
+            // Whoever asks and does not read costs this much memory and no more.
+            Out::Answer(_) if waiting.answers() >= ANSWERS_WAITING => {
+                waiting.closing.get_or_insert("it does not read its answers");
+            }
+            out => waiting.queue.push_back(out),
         });
     }
 
@@ -133,7 +177,7 @@ impl Channel {
     /// Takes back all rows that have not been written yet.
     pub fn take_back(&self) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.queue.retain(|out| matches!(out, Out::Receipt(_)));
+        waiting.queue.retain(|out| !matches!(out, Out::Row { .. }));
     }
 
     /// Asks the channel's task to close it.

@@ -39,6 +39,7 @@ fn all(channel: &Channel) -> Vec<Result<u64, Receipt>> {
         found.push(match out {
             Out::Row { mid, .. } => Ok(mid),
             Out::Receipt(receipt) => Err(receipt),
+            Out::Answer(_) => Ok(0),
         });
     }
     found
@@ -113,17 +114,46 @@ fn a_stall_is_measured_from_its_beginning() {
 
 #[test]
 fn a_channel_gets_from_the_courier_what_it_is_told_in_the_order_told() {
-    let peer = AgentId("b".to_owned());
+    let peer = Line::named("b");
     let mut courier = Courier::new(1);
     let channel = channel();
     courier.opened(&peer, channel.id, true, Timestamp(0));
     for mid in 1..=3 {
         let Out::Row { row, .. } = row(mid) else { panic!("a row") };
-        let post = crate::ledger::input::Post { agent: peer.clone(), mid, row };
+        let post = crate::ledger::input::Post { line: peer.clone(), mid, row };
         for order in courier.post(vec![post], true, Timestamp(0)) {
             let Order::Send { mid, row, attempt, .. } = order else { panic!("{order:?}") };
             channel.send(Out::Row { mid, row, attempt });
         }
     }
     assert_eq!(all(&channel), [Ok(1), Ok(2), Ok(3)]);
+}
+
+fn answer() -> Out {
+    match row(1) {
+        Out::Row { row, .. } => Out::Answer(row),
+        other => other,
+    }
+}
+
+#[test]
+fn whoever_asks_and_does_not_read_is_closed_upon() {
+    let channel = channel();
+    let waker = Waker::noop();
+    for _ in 0..ANSWERS_WAITING {
+        channel.send(answer());
+    }
+    assert_eq!(channel.watch(waker), None);
+    channel.send(answer());
+    assert_eq!(channel.watch(waker), Some("it does not read its answers"));
+    assert_eq!(all(&channel).len(), ANSWERS_WAITING);
+}
+
+#[test]
+fn answers_are_not_taken_back_with_the_rows_of_the_outbox() {
+    let channel = channel();
+    channel.send(answer());
+    channel.send(row(7));
+    channel.take_back();
+    assert_eq!(all(&channel), [Ok(0)]);
 }

@@ -2,14 +2,15 @@
 
 use super::channel::{Channel, Role};
 use super::courier::ChannelId;
-use super::limits::{DEAD_MS, DIALS, WRITE_STALL_MS};
+use super::limits::{ASKED_IDLE_MS, DEAD_MS, DIALS, WRITE_STALL_MS};
+use crate::ledger::line::Line;
 use crate::site::bans::Network;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tallyho_plugin::record::{AgentId, Timestamp};
+use tallyho_plugin::record::Timestamp;
 
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,10 @@ pub struct Bounds {
     pub idle_ms: i64,
     /// Milliseconds for each step of a handshake.
     pub handshake_ms: u64,
+    /// Channels that strangers have opened.
+    pub strangers: usize,
+    /// The same from one address.
+    pub strangers_per_address: usize,
     /// Requests a minute from one address on public channels.
     pub public_per_minute: u32,
     /// Opening packets remembered, so that a recorded one is refused.
@@ -34,6 +39,7 @@ impl Default for Bounds {
     fn default() -> Self {
         use super::limits::{
             CONNECTIONS, CONNECTIONS_PER_ADDRESS, HALF_OPEN, HANDSHAKE_MS, IDLE_MS, OPENINGS, PUBLIC_PER_MINUTE,
+            STRANGERS_PER_ADDRESS, STRANGERS_SHARE,
         };
         Bounds {
             connections: CONNECTIONS,
@@ -41,6 +47,8 @@ impl Default for Bounds {
             half_open: HALF_OPEN,
             idle_ms: IDLE_MS,
             handshake_ms: HANDSHAKE_MS,
+            strangers: CONNECTIONS / STRANGERS_SHARE,
+            strangers_per_address: STRANGERS_PER_ADDRESS,
             public_per_minute: PUBLIC_PER_MINUTE,
             openings: OPENINGS,
         }
@@ -52,6 +60,8 @@ struct Counts {
     total: usize,
     half_open: usize,
     by_network: HashMap<Network, usize>,
+    strangers: usize,
+    strangers_by_network: HashMap<Network, usize>,
 }
 
 /// All connections; see the module.
@@ -63,12 +73,12 @@ pub struct Channels {
     next: AtomicU64,
 }
 
-/// The open channels, each found by its name and by who is at the other end.
+/// The open channels, each found by its name and by whose messages it carries.
 #[derive(Debug, Default)]
 struct Register {
     by_name: HashMap<ChannelId, Arc<Channel>>,
-    /// In the order in which they were opened; no agent without one.
-    by_agent: HashMap<AgentId, Vec<Arc<Channel>>>,
+    /// In the order in which they were opened; no line without one.
+    by_line: HashMap<Line, Vec<Arc<Channel>>>,
 }
 
 /// A place among the connections, given back when dropped.
@@ -77,6 +87,7 @@ pub struct Place {
     channels: Arc<Channels>,
     network: Network,
     half_open: bool,
+    stranger: bool,
 }
 
 /// Why a connection is not taken.
@@ -88,6 +99,9 @@ pub enum Crowded {
     /// From this address.
     #[error("as many connections from this address as there may be")]
     Address,
+    /// Opened by strangers.
+    #[error("as many strangers as there may be")]
+    Strangers,
     /// In a handshake.
     #[error("as many handshakes at a time as there may be")]
     HalfOpen,
@@ -123,7 +137,7 @@ impl Channels {
         *counts.by_network.entry(network).or_default() += 1;
         counts.total += 1;
         counts.half_open += 1;
-        Ok(Place { channels: Arc::clone(self), network, half_open: true })
+        Ok(Place { channels: Arc::clone(self), network, half_open: true, stranger: false })
     }
 
     /// A place for a connection that this site has dialled and whose handshake is done. Callers, however
@@ -139,7 +153,7 @@ impl Channels {
         let network = Network::of(address);
         *counts.by_network.entry(network).or_default() += 1;
         counts.total += 1;
-        Ok(Place { channels: Arc::clone(self), network, half_open: false })
+        Ok(Place { channels: Arc::clone(self), network, half_open: false, stranger: false })
     }
 
     /// A name for a channel.
@@ -151,16 +165,16 @@ impl Channels {
     pub fn add(&self, channel: &Arc<Channel>) {
         let mut open = self.open();
         open.by_name.insert(channel.id, Arc::clone(channel));
-        if let Some(agent) = &channel.agent {
-            open.by_agent.entry(agent.clone()).or_default().push(Arc::clone(channel));
+        if let Some(line) = &channel.line {
+            open.by_line.entry(line.clone()).or_default().push(Arc::clone(channel));
         }
     }
 
     /// A channel has closed.
     pub fn remove(&self, id: ChannelId) {
         let mut open = self.open();
-        let Some(agent) = open.by_name.remove(&id).and_then(|channel| channel.agent.clone()) else { return };
-        if let Entry::Occupied(mut with) = open.by_agent.entry(agent) {
+        let Some(line) = open.by_name.remove(&id).and_then(|channel| channel.line.clone()) else { return };
+        if let Entry::Occupied(mut with) = open.by_line.entry(line) {
             with.get_mut().retain(|channel| channel.id != id);
             if with.get().is_empty() {
                 with.remove();
@@ -173,14 +187,14 @@ impl Channels {
         self.open().by_name.get(&id).cloned()
     }
 
-    /// Whether there is a channel with this agent.
-    pub fn has(&self, agent: &AgentId) -> bool {
-        self.open().by_agent.contains_key(agent)
+    /// Whether there is a channel with this agent, or for this line.
+    pub fn has(&self, line: impl Into<Line>) -> bool {
+        self.open().by_line.contains_key(&line.into())
     }
 
-    /// All channels with this agent, the oldest first.
-    pub fn with(&self, agent: &AgentId) -> Vec<Arc<Channel>> {
-        self.open().by_agent.get(agent).cloned().unwrap_or_default()
+    /// All channels with this agent, or for this line, the oldest first.
+    pub fn with(&self, line: impl Into<Line>) -> Vec<Arc<Channel>> {
+        self.open().by_line.get(&line.into()).cloned().unwrap_or_default()
     }
 
     /// All.
@@ -199,6 +213,7 @@ impl Channels {
             let silent = now.0.saturating_sub(channel.last_heard().0);
             let limit = match channel.role {
                 Role::Responder => self.bounds.idle_ms,
+                Role::Initiator if channel.is_asking() => ASKED_IDLE_MS.min(self.bounds.idle_ms),
                 Role::Initiator => DEAD_MS.max(self.bounds.idle_ms * 3),
             };
             let patience = WRITE_STALL_MS.min(self.bounds.idle_ms);
@@ -221,17 +236,46 @@ impl Place {
     }
 }
 
+impl Place {
+    /// It is a stranger's. These have fewer places than there are, so that they cannot keep out those who share
+    /// a tally with this site.
+    ///
+    /// # Errors
+    /// [`Crowded::Strangers`].
+    pub fn strangers(&mut self) -> Result<(), Crowded> {
+        let bounds = self.channels.bounds;
+        let mut counts = self.channels.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = counts.strangers_by_network.get(&self.network).copied().unwrap_or(0);
+        if counts.strangers >= bounds.strangers || from >= bounds.strangers_per_address {
+            return Err(Crowded::Strangers);
+        }
+        counts.strangers += 1;
+        *counts.strangers_by_network.entry(self.network).or_default() += 1;
+        self.stranger = true;
+        Ok(())
+    }
+}
+
+/// One less; a network without any is forgotten.
+fn less(by_network: &mut HashMap<Network, usize>, network: Network) {
+    if let Some(from) = by_network.get_mut(&network) {
+        *from -= 1;
+        if *from == 0 {
+            by_network.remove(&network);
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.established();
         let mut counts = self.channels.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.total -= 1;
-        if let Some(from) = counts.by_network.get_mut(&self.network) {
-            *from -= 1;
-            if *from == 0 {
-                counts.by_network.remove(&self.network);
-            }
+        if self.stranger {
+            counts.strangers -= 1;
+            less(&mut counts.strangers_by_network, self.network);
         }
+        counts.total -= 1;
+        less(&mut counts.by_network, self.network);
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::net::limits::IDLE_MS;
 use crate::wire::ext::Extensions;
 use std::task::Waker;
+use tallyho_plugin::record::AgentId;
 
 fn address(last: u8) -> IpAddr {
     [10, 0, 0, last].into()
@@ -118,7 +119,7 @@ fn channels_are_found_by_name_and_by_agent_until_removed() {
     channels.remove(one.id);
     assert!(channels.with(&bob).is_empty() && channels.get(one.id).is_none());
     assert_eq!(channels.all().len(), 1);
-    assert!(channels.open().by_agent.is_empty(), "nothing is kept of an agent without a channel");
+    assert!(channels.open().by_line.is_empty(), "nothing is kept of an agent without a channel");
 }
 
 #[test]
@@ -183,4 +184,21 @@ fn callers_cannot_keep_this_site_from_calling_others() {
     drop((caller, dialled, another, more));
     assert_eq!(channels.count(), 0);
     drop(channels.place(one).unwrap());
+}
+
+#[test]
+fn strangers_have_a_part_of_the_places_and_few_for_each_address() {
+    let channels = Channels::new(Bounds { strangers: 3, strangers_per_address: 2, ..Bounds::default() });
+    let stranger = |last| {
+        let mut place = channels.place(address(last)).unwrap();
+        place.strangers().map(|()| place)
+    };
+    let (first, _second) = (stranger(1).unwrap(), stranger(1).unwrap());
+    assert_eq!(stranger(1).map(drop), Err(Crowded::Strangers), "of this address");
+    let _third = stranger(2).unwrap();
+    assert_eq!(stranger(3).map(drop), Err(Crowded::Strangers), "of all");
+    // Others come in as ever, and a place given back is free again.
+    assert!(channels.place(address(3)).is_ok());
+    drop(first);
+    assert!(stranger(1).is_ok());
 }

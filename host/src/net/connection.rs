@@ -206,6 +206,9 @@ impl Connection {
             };
             self.channel.heard(now);
             if packet.kind != Kind::T {
+                if self.channel.is_restricted() {
+                    self.broken = Some("a stranger asks for something else");
+                }
                 continue; // PROTOCOL A.3: a wrong kind is ignored in open
             }
             let first = std::mem::take(&mut self.learning).then(|| packet.body.to_vec());

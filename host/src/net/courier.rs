@@ -3,7 +3,7 @@
 //! The courier holds a window of each peer's outbox rows in memory. It says what to dial and what to
 //! hand to an open channel, and is told what became of that. A row leaves the courier when the
 //! ledger says so (receipt, withdrawal) or when its schedule is used up; it is the ledger that
-//! deletes it from the store.
+//! deletes it from the store. A peer is a line of the outbox ([`Line`]): an agent, or a stranger at an address.
 //!
 //! A peer that gives receipts takes an id at or below the highest it has seen as seen before (PROTOCOL
 //! A.4). So no message may overtake another that has no receipt yet, whatever the schedule says:
@@ -33,12 +33,13 @@ mod tests;
 use super::limits::REQUEST_RETRY_MS;
 use crate::ledger::input::Post;
 use crate::ledger::limits::OUTBOX_WINDOW;
+use crate::ledger::line::Line;
 use crate::ledger::outbox::OutboxRow;
 use peer::{Peer, Place, Waiting};
 use schedule::Jitter;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tallyho_plugin::record::{AgentId, Timestamp};
+use tallyho_plugin::record::Timestamp;
 use tallyho_plugin::services::{Keep, Schedule};
 use tallyho_plugin::{Fate, record::Chad};
 
@@ -72,8 +73,8 @@ pub enum Order {
     },
     /// Tell the ledger what became of a row.
     Report {
-        /// The peer.
-        agent: AgentId,
+        /// Where it waits.
+        line: Line,
         /// The row.
         mid: u64,
         /// What became of it.
@@ -83,8 +84,8 @@ pub enum Order {
     },
     /// Read more rows of this peer from the store, above this id.
     Refill {
-        /// The peer.
-        agent: AgentId,
+        /// Where it waits.
+        line: Line,
         /// The last id known.
         after: u64,
     },
@@ -93,7 +94,7 @@ pub enum Order {
 /// The schedule of all peers; see the module.
 #[derive(Debug)]
 pub struct Courier {
-    peers: BTreeMap<AgentId, Peer>,
+    peers: BTreeMap<Line, Peer>,
     jitter: Jitter,
 }
 
@@ -106,30 +107,30 @@ impl Courier {
     /// Rows to deliver, each peer's in order of ids. `fresh`: they have just been sent, rather than
     /// found in the store at start, where each peer's are the first window of those there are.
     pub fn post(&mut self, posts: Vec<Post>, fresh: bool, now: Timestamp) -> Vec<Order> {
-        let mut agents = BTreeSet::new();
-        let mut found: BTreeMap<AgentId, usize> = BTreeMap::new();
-        for Post { agent, mid, row } in posts {
-            let peer = self.peers.entry(agent.clone()).or_default();
+        let mut lines = BTreeSet::new();
+        let mut found: BTreeMap<Line, usize> = BTreeMap::new();
+        for Post { line, mid, row } in posts {
+            let peer = self.peers.entry(line.clone()).or_default();
             if peer.more && fresh || !peer.take(mid, row, fresh, now) {
                 peer.revive(now);
             }
             if !fresh {
-                *found.entry(agent.clone()).or_default() += 1;
+                *found.entry(line.clone()).or_default() += 1;
             }
-            agents.insert(agent);
+            lines.insert(line);
         }
-        for (agent, found) in found {
-            if let Some(peer) = self.peers.get_mut(&agent).filter(|_| found >= OUTBOX_WINDOW) {
+        for (line, found) in found {
+            if let Some(peer) = self.peers.get_mut(&line).filter(|_| found >= OUTBOX_WINDOW) {
                 peer.more = true;
             }
         }
-        agents.iter().flat_map(|agent| self.work(agent, now)).collect()
+        lines.iter().flat_map(|line| self.work(line, now)).collect()
     }
 
     /// Rows of a peer read from the store after [`Order::Refill`]. No commit may lie between the read
     /// and this call.
-    pub fn refill(&mut self, agent: &AgentId, posts: Vec<Post>, now: Timestamp) -> Vec<Order> {
-        let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
+    pub fn refill(&mut self, line: &Line, posts: Vec<Post>, now: Timestamp) -> Vec<Order> {
+        let Some(peer) = self.peers.get_mut(line) else { return Vec::new() };
         peer.asked = None;
         peer.more = posts.len() >= OUTBOX_WINDOW;
         for Post { mid, row, .. } in posts {
@@ -137,41 +138,41 @@ impl Courier {
                 break;
             }
         }
-        self.work(agent, now)
+        self.work(line, now)
     }
 
     /// These rows are received or withdrawn.
-    pub fn remove(&mut self, agent: &AgentId, mids: &[u64], now: Timestamp) -> Vec<Order> {
-        let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
+    pub fn remove(&mut self, line: &Line, mids: &[u64], now: Timestamp) -> Vec<Order> {
+        let Some(peer) = self.peers.get_mut(line) else { return Vec::new() };
         for mid in mids {
             peer.rows.remove(mid);
         }
-        self.work(agent, now)
+        self.work(line, now)
     }
 
     /// A channel to this peer is open, beside those there are; `receipts`: they are in force on it.
-    pub fn opened(&mut self, agent: &AgentId, channel: ChannelId, receipts: bool, now: Timestamp) -> Vec<Order> {
-        self.peers.entry(agent.clone()).or_default().channels.push((channel, receipts));
-        self.work(agent, now)
+    pub fn opened(&mut self, line: &Line, channel: ChannelId, receipts: bool, now: Timestamp) -> Vec<Order> {
+        self.peers.entry(line.clone()).or_default().channels.push((channel, receipts));
+        self.work(line, now)
     }
 
     /// The peer has opened a channel, and not to present a ticket: as far as it knows there is no other.
     /// With receipts, what older channels have got no receipt for leaves over this one, which is also the
     /// first choice for what comes later: an older one may be dead for minutes without our seeing it.
     /// Whatever older channels have not written is to be taken back from them.
-    pub fn called_us(&mut self, agent: &AgentId, channel: ChannelId, receipts: bool, now: Timestamp) -> Vec<Order> {
-        let peer = self.peers.entry(agent.clone()).or_default();
+    pub fn called_us(&mut self, line: &Line, channel: ChannelId, receipts: bool, now: Timestamp) -> Vec<Order> {
+        let peer = self.peers.entry(line.clone()).or_default();
         peer.channels.insert(0, (channel, receipts));
         if receipts {
             peer.rows.values_mut().for_each(Waiting::leave_channel);
         }
-        self.work(agent, now)
+        self.work(line, now)
     }
 
     /// A channel has closed; what it had not got through is sent again: on another that is open, or
     /// when its schedule says.
-    pub fn closed(&mut self, agent: &AgentId, channel: ChannelId, now: Timestamp) -> Vec<Order> {
-        let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
+    pub fn closed(&mut self, line: &Line, channel: ChannelId, now: Timestamp) -> Vec<Order> {
+        let Some(peer) = self.peers.get_mut(line) else { return Vec::new() };
         peer.channels.retain(|(open, _)| *open != channel);
         let mut over = Vec::new();
         for (mid, waiting) in &mut peer.rows {
@@ -188,15 +189,15 @@ impl Courier {
         }
         let mut orders = Vec::new();
         for mid in over {
-            peer.give_up(agent, mid, "the channel closed before the message was received", &mut orders);
+            peer.give_up(line, mid, "the channel closed before the message was received", &mut orders);
         }
-        orders.append(&mut self.work(agent, now));
+        orders.append(&mut self.work(line, now));
         orders
     }
 
     /// A row has been written to a channel, whole.
-    pub fn handed(&mut self, agent: &AgentId, channel: ChannelId, mid: u64, now: Timestamp) -> Vec<Order> {
-        let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
+    pub fn handed(&mut self, line: &Line, channel: ChannelId, mid: u64, now: Timestamp) -> Vec<Order> {
+        let Some(peer) = self.peers.get_mut(line) else { return Vec::new() };
         let receipts = peer.channels.iter().any(|(open, receipts)| *open == channel && *receipts);
         let Some(waiting) = peer.rows.get_mut(&mid).filter(|waiting| waiting.place == Place::Queued(channel)) else {
             return Vec::new(); // withdrawn meanwhile
@@ -220,19 +221,19 @@ impl Courier {
         }
         let mut orders = Vec::new();
         if matters {
-            orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::HandedOver, receipts });
+            orders.push(Order::Report { line: line.clone(), mid, fate: Fate::HandedOver, receipts });
         }
         // Where its receipt will come, nothing else has become possible by this.
         if !receipts {
-            orders.append(&mut self.work(agent, now));
+            orders.append(&mut self.work(line, now));
         }
         orders
     }
 
     /// Asked just before a dial begins, which may have waited long for its turn. `Some`: it is not
     /// wanted any more, since the row has gone or the peer has called itself.
-    pub fn called_off(&mut self, agent: &AgentId, mid: u64, now: Timestamp) -> Option<Vec<Order>> {
-        let peer = self.peers.get_mut(agent)?;
+    pub fn called_off(&mut self, line: &Line, mid: u64, now: Timestamp) -> Option<Vec<Order>> {
+        let peer = self.peers.get_mut(line)?;
         let dialling = peer.dialling.filter(|dialling| dialling.mid == mid)?;
         if let Some(waiting) = peer.rows.get_mut(&mid) {
             if dialling.ticket || peer.channels.is_empty() {
@@ -241,51 +242,51 @@ impl Courier {
             waiting.come_back();
         }
         peer.dialling = None;
-        Some(self.work(agent, now))
+        Some(self.work(line, now))
     }
 
     /// A dial ended with an open channel; a ticket that it `carried` was accepted, another opening
     /// message handed over. `receipts`: they are in force on it.
     pub fn answered(
         &mut self,
-        agent: &AgentId,
+        line: &Line,
         channel: ChannelId,
         mid: u64,
         carried: bool,
         receipts: bool,
         now: Timestamp,
     ) -> Vec<Order> {
-        let peer = self.peers.entry(agent.clone()).or_default();
+        let peer = self.peers.entry(line.clone()).or_default();
         peer.dialling = None;
         peer.channels.push((channel, receipts));
         let mut orders = Vec::new();
         match peer.rows.get_mut(&mid) {
             Some(waiting) if waiting.is_ticket() => {
                 peer.rows.remove(&mid);
-                orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::Accepted, receipts });
+                orders.push(Order::Report { line: line.clone(), mid, fate: Fate::Accepted, receipts });
             }
             // Another channel has it, with all that follow it.
             Some(Waiting { place: Place::Queued(_) | Place::Handed(_), .. }) => {}
             Some(waiting) if carried => {
                 waiting.place = Place::Queued(channel);
-                orders = self.handed(agent, channel, mid, now);
+                orders = self.handed(line, channel, mid, now);
             }
             Some(waiting) => waiting.come_back(),
             None => {}
         }
-        orders.append(&mut self.work(agent, now));
+        orders.append(&mut self.work(line, now));
         orders
     }
 
     /// A dial ended with a ticket accepted and no channel kept.
-    pub fn accepted(&mut self, agent: &AgentId, mid: u64, now: Timestamp) -> Vec<Order> {
-        let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
+    pub fn accepted(&mut self, line: &Line, mid: u64, now: Timestamp) -> Vec<Order> {
+        let Some(peer) = self.peers.get_mut(line) else { return Vec::new() };
         peer.dialling = None;
         let mut orders = Vec::new();
         if peer.rows.remove(&mid).is_some() {
-            orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::Accepted, receipts: true });
+            orders.push(Order::Report { line: line.clone(), mid, fate: Fate::Accepted, receipts: true });
         }
-        orders.append(&mut self.work(agent, now));
+        orders.append(&mut self.work(line, now));
         orders
     }
 
@@ -293,14 +294,14 @@ impl Courier {
     /// an answer, which refuses a ticket (PROTOCOL 2.5); `unsent`: not one byte was written.
     pub fn failed(
         &mut self,
-        agent: &AgentId,
+        line: &Line,
         mid: u64,
         closed: bool,
         unsent: bool,
         why: &str,
         now: Timestamp,
     ) -> Vec<Order> {
-        let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
+        let Some(peer) = self.peers.get_mut(line) else { return Vec::new() };
         let ticket = peer.dialling.take().is_some_and(|dialling| dialling.ticket);
         let mut orders = Vec::new();
         if let Some(waiting) = peer.rows.get_mut(&mid) {
@@ -308,7 +309,7 @@ impl Courier {
             waiting.come_back();
         }
         if ticket && closed && peer.rows.remove(&mid).is_some() {
-            orders.push(Order::Report { agent: agent.clone(), mid, fate: Fate::Refused, receipts: false });
+            orders.push(Order::Report { line: line.clone(), mid, fate: Fate::Refused, receipts: false });
         }
         // Every row that waited for this dial has had its attempt; those that a channel has did not wait.
         // What became of a ticket says nothing about others, and they nothing about it.
@@ -318,18 +319,17 @@ impl Courier {
         };
         let waited: Vec<u64> = peer.rows.iter().filter_map(waited).collect();
         for mid in waited {
-            peer.tried(agent, mid, why, now, &mut self.jitter, &mut orders);
+            peer.tried(line, mid, why, now, &mut self.jitter, &mut orders);
         }
-        orders.append(&mut self.work(agent, now));
+        orders.append(&mut self.work(line, now));
         orders
     }
 
     /// What has come due.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Order> {
         let due = |peer: &Peer| peer.next().is_some_and(|next| next <= now);
-        let agents: Vec<AgentId> =
-            self.peers.iter().filter(|(_, peer)| due(peer)).map(|(agent, _)| agent.clone()).collect();
-        agents.iter().flat_map(|agent| self.work(agent, now)).collect()
+        let lines: Vec<Line> = self.peers.iter().filter(|(_, peer)| due(peer)).map(|(line, _)| line.clone()).collect();
+        lines.iter().flat_map(|line| self.work(line, now)).collect()
     }
 
     /// When something comes due.
@@ -338,8 +338,8 @@ impl Courier {
     }
 
     /// Rows waiting for a peer, as far as they are in memory.
-    pub fn queued(&self, agent: &AgentId) -> usize {
-        self.peers.get(agent).map_or(0, |peer| peer.rows.len())
+    pub fn queued(&self, line: &Line) -> usize {
+        self.peers.get(line).map_or(0, |peer| peer.rows.len())
     }
 
     /// Peers that something is known of: with rows, channels or a dial under way.
@@ -348,13 +348,13 @@ impl Courier {
     }
 
     /// Whatever can be done for this peer now; forgets it where nothing is left to do.
-    fn work(&mut self, agent: &AgentId, now: Timestamp) -> Vec<Order> {
-        let Some(peer) = self.peers.get_mut(agent) else { return Vec::new() };
+    fn work(&mut self, line: &Line, now: Timestamp) -> Vec<Order> {
+        let Some(peer) = self.peers.get_mut(line) else { return Vec::new() };
         let mut orders = Vec::new();
-        peer.work(agent, now, &mut orders);
-        peer.ask(agent, now, &mut orders);
+        peer.work(line, now, &mut orders);
+        peer.ask(line, now, &mut orders);
         if peer.is_idle() {
-            self.peers.remove(agent);
+            self.peers.remove(line);
         }
         orders
     }

@@ -5,12 +5,13 @@ use super::channel::{Channel, Role};
 use super::connection::{Begun, Connection};
 use super::handshake_io::{HandshakeError, packet};
 use crate::crash::crash_point;
+use crate::ledger::line::Line;
 use crate::ledger::outbox::OutboxRow;
 use crate::site::endpoint::Endpoint;
 use crate::wire::error::WireError;
 use crate::wire::ext::Extensions;
 use crate::wire::frame::FrameReader;
-use crate::wire::handshake::{AwaitingA, dial_known, dial_ticket};
+use crate::wire::handshake::{AwaitingA, dial_known, dial_public, dial_ticket};
 use crate::wire::limits::MAX_OPENING_MESSAGE;
 use crate::wire::transport::{KeyOrder, Open};
 use async_std::future::timeout;
@@ -38,38 +39,53 @@ enum DialError {
     Wire(#[from] WireError),
 }
 
-/// Calls a peer with this row of the outbox as opening message, and serves the channel from then on.
-pub async fn dial(net: Arc<Net>, to: Chad, mid: u64, row: Arc<OutboxRow>, attempt: u32) {
-    let agent = to.agent.clone();
+/// Calls the peer of this line with a row of the outbox as opening message, and serves the channel from then on.
+pub async fn dial(net: Arc<Net>, line: Line, errand: Errand) {
+    let (agent, mid, row) = (&errand.to.agent, errand.mid, &errand.row);
     let mut wrote = false;
-    match call(&net, &to, mid, &row, attempt, &mut wrote).await {
+    match call(&net, &line, &errand, &mut wrote).await {
         // The answer was all that was wanted of it (D-2), and the issuer has room for few connections. What
         // it may have put on this one already comes again on the other, as it has no receipt.
         Ok(Answered { extensions, .. })
-            if row.message.ticket.is_some() && extensions.receipt && net.channels().has(&agent) =>
+            if row.message.ticket.is_some() && extensions.receipt && net.channels().has(&line) =>
         {
-            net.accepted(&agent, mid);
+            net.accepted(&line, mid);
         }
         Ok(Answered { stream, address, open, reader, extensions, carried }) => {
             let id = net.channels().name();
-            let channel = Channel::new(id, Some(agent.clone()), address, Role::Initiator, extensions, net.now());
+            let channel = match line.is_strangers() {
+                true => Channel::asking(id, line.clone(), address, net.now()),
+                false => Channel::new(id, Some(agent.clone()), address, Role::Initiator, extensions, net.now()),
+            };
             let place = match net.channels().place_dialled(address.ip()) {
                 Ok(place) => place,
-                Err(crowded) => return net.dialled(&agent, mid, Err((false, false, crowded.to_string()))),
+                Err(crowded) => return net.dialled(&line, mid, Err((false, false, crowded.to_string()))),
             };
             net.channels().add(&channel);
             let (inputs, first) = (VecDeque::new(), Vec::new());
             let begun = Begun { stream, open, reader, first, inputs, place };
             let connection = Connection::new(Arc::clone(&net), channel, begun);
-            net.dialled(&agent, mid, Ok((id, extensions.receipt, carried)));
+            net.dialled(&line, mid, Ok((id, extensions.receipt, carried)));
             connection.spawn();
         }
         Err(error) => {
             log::info!("a call to agent {} came to nothing: {error}", agent.0);
             let closed = matches!(error, DialError::Closed { .. });
-            net.dialled(&agent, mid, Err((closed, !wrote, error.to_string())));
+            net.dialled(&line, mid, Err((closed, !wrote, error.to_string())));
         }
     }
+}
+
+/// What a call is made for.
+pub struct Errand {
+    /// Whom to call, with hints where it may be found.
+    pub to: Chad,
+    /// The row that is its opening message.
+    pub mid: u64,
+    /// The row's message.
+    pub row: Arc<OutboxRow>,
+    /// How often it has been sent, this time included.
+    pub attempt: u32,
 }
 
 struct Answered {
@@ -82,19 +98,18 @@ struct Answered {
     carried: bool,
 }
 
-async fn call(
-    net: &Net,
-    to: &Chad,
-    mid: u64,
-    row: &OutboxRow,
-    attempt: u32,
-    wrote: &mut bool,
-) -> Result<Answered, DialError> {
+async fn call(net: &Net, line: &Line, errand: &Errand, wrote: &mut bool) -> Result<Answered, DialError> {
+    let to = &errand.to;
     let agent = &to.agent;
-    let Endpoint { host, port } = net.addresses().find(to).ok_or_else(|| DialError::NoAddress(agent.0.clone()))?;
+    // A stranger is asked where the message says, and nowhere else: others may say otherwise of the same agent.
+    let named = to.host.clone().zip(to.port).map(|(host, port)| Endpoint { host, port });
+    let endpoint = if line.is_strangers() { named } else { net.addresses().find(to) };
+    let Endpoint { host, port } = endpoint.ok_or_else(|| DialError::NoAddress(agent.0.clone()))?;
     let place = format!("{host}:{port}");
     let reference = net.addresses().is_reference(agent);
-    let (packet_bytes, awaiting, carried) = opening(net, to, mid, row, attempt, reference)?;
+    // Nothing is offered to strangers (PROTOCOL A.4 needs an agent that is proven on both sides).
+    let offer = if reference || line.is_strangers() { Extensions::NONE } else { Extensions::ALL };
+    let (packet_bytes, awaiting, carried) = opening(net, line, errand, offer)?;
     let unreachable = |why: String| DialError::Unreachable { place: place.clone(), why };
     let connecting = TcpStream::connect((host.as_str(), port));
     let mut stream = timeout(net.patience(), connecting)
@@ -121,7 +136,7 @@ async fn call(
         open.settle(KeyOrder::Exchanged);
     }
     crash_point("answered");
-    let extensions = offer(reference).in_force(&answer);
+    let extensions = offer.in_force(&answer);
     Ok(Answered { stream, address, open, reader, extensions, carried })
 }
 
@@ -129,16 +144,15 @@ async fn call(
 /// other host that only offers extensions.
 fn opening(
     net: &Net,
-    to: &Chad,
-    mid: u64,
-    row: &OutboxRow,
-    attempt: u32,
-    reference: bool,
+    line: &Line,
+    errand: &Errand,
+    offer: Extensions,
 ) -> Result<(Vec<u8>, AwaitingA, bool), DialError> {
-    let mut envelope = net.envelope(row, attempt);
-    envelope.ext = offer(reference).names();
+    let Errand { to, mid, row, attempt } = errand;
+    let mut envelope = net.envelope(row, *attempt);
+    envelope.ext = offer.names();
     // A ticket's answer is `A` itself.
-    envelope.mid = Some(mid).filter(|_| !reference && row.message.ticket.is_none());
+    envelope.mid = Some(*mid).filter(|_| offer.receipt && row.message.ticket.is_none());
     let mut payload = Vec::new();
     envelope.encode_json(&mut payload)?;
     if row.message.ticket.is_some() {
@@ -148,17 +162,15 @@ fn opening(
     let carried = payload.len() <= MAX_OPENING_MESSAGE;
     if !carried {
         payload.clear();
-        if !reference {
+        if offer != Extensions::NONE {
             net.greeting(to).encode_json(&mut payload)?;
         }
     }
-    let (bytes, awaiting) = dial_known(net.identity(), &to.agent, &payload)?;
+    let (bytes, awaiting) = match line.is_strangers() {
+        true => dial_public(&to.agent, &payload)?,
+        false => dial_known(net.identity(), &to.agent, &payload)?,
+    };
     Ok((bytes, awaiting, carried))
-}
-
-/// What this host can do beyond the protocol; a reference peer is not bothered with it.
-fn offer(reference: bool) -> Extensions {
-    if reference { Extensions::NONE } else { Extensions::ALL }
 }
 
 #[cfg(test)]

@@ -30,10 +30,14 @@ async fn called(issuer: impl FnOnce(TcpStream) + Send + 'static) -> DialError {
         schedule: Schedule::Ticket,
         keep: Keep::HandedOver,
         report: true,
+        restricted: false,
     };
     let row = OutboxRow { plugin: "tally".to_owned(), message, created: Timestamp(0), handed: false };
     let serving = task::spawn(async move { issuer(listener.accept().await.unwrap().0) });
-    let Err(error) = call(&net, &to, 1, &row, 1, &mut false).await else { panic!("nobody has answered") };
+    let errand = Errand { to, mid: 1, row: Arc::new(row), attempt: 1 };
+    let Err(error) = call(&net, &Line::of(&errand.row.message), &errand, &mut false).await else {
+        panic!("nobody has answered")
+    };
     serving.await;
     error
 }

@@ -33,6 +33,28 @@ pub const WRITE_AHEAD: usize = 64 * 1_024;
 /// Opening packets remembered, so that a recorded one is refused (PROTOCOL A.3): 4 MB.
 pub const OPENINGS: usize = 65_536;
 
+/// Of so many connections one may be a channel that a stranger has opened (`R`): the others are left to those
+/// who share a tally with this site.
+pub const STRANGERS_SHARE: usize = 4;
+
+/// The same from one address: a site needs one, and several may be behind one address.
+pub const STRANGERS_PER_ADDRESS: usize = 8;
+
+/// Answers that wait on one channel for its peer to read: more than a stranger may ask for in a minute.
+pub const ANSWERS_WAITING: usize = 64;
+
+/// Calls to strangers at a time. They have their own number, since the addresses come with lifts and may lead
+/// nowhere: that must not hold up calls to partners.
+pub const STRANGERS_DIALS: usize = 32;
+
+/// Milliseconds without a frame after which a restricted channel that this site has opened is closed: long
+/// enough for a commit that is repeated every 5 s (PROTOCOL 11.2), short enough to leave the place to others.
+pub const ASKED_IDLE_MS: i64 = 20_000;
+
+/// Messages that may come by a restricted channel of ours for each that went out: an answer, the ruling that
+/// follows, and repeats of both.
+pub const ANSWERS_PER_QUESTION: u64 = 4;
+
 /// Requests a minute from one address on public channels (PROTOCOL 10.2).
 pub const PUBLIC_PER_MINUTE: u32 = 20;
 

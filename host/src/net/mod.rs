@@ -15,7 +15,8 @@ mod handshake_io;
 pub mod limits;
 mod receive;
 
-use crate::ledger::input::{Input, Outcome, Post, Released};
+use crate::ledger::input::{Answer, Input, Outcome, Post, Refused, Released};
+use crate::ledger::line::Line;
 use crate::ledger::outbox::OutboxRow;
 use crate::ledger::queue::Tell;
 use crate::ledger::thread::Clock;
@@ -34,7 +35,7 @@ use channel::{Channel, Out};
 use channels::{Bounds, Channels};
 use connection::Connection;
 use courier::{ChannelId, Courier, Order};
-use limits::DIALS;
+use limits::{DIALS, STRANGERS_DIALS};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,6 +64,9 @@ pub struct NetParts {
     pub online: bool,
 }
 
+/// Dials under way, as many as it holds: a channel as a semaphore.
+type Dials = (async_std::channel::Sender<()>, async_std::channel::Receiver<()>);
+
 /// Told every notice.
 type Hears = Box<dyn Fn(&serde_json::Value) + Send>;
 
@@ -77,7 +81,8 @@ pub struct Net {
     bans: Mutex<Bans>,
     replay: Mutex<ReplayMemory>,
     public: Mutex<HashMap<Network, (Timestamp, u32)>>,
-    dials: (async_std::channel::Sender<()>, async_std::channel::Receiver<()>),
+    dials: Dials,
+    strangers_dials: Dials,
     notices: Mutex<Vec<Hears>>,
 }
 
@@ -99,6 +104,7 @@ impl Net {
             bans: Mutex::new(Bans::new()),
             public: Mutex::default(),
             dials: async_std::channel::bounded(DIALS),
+            strangers_dials: async_std::channel::bounded(STRANGERS_DIALS),
             notices: Mutex::default(),
         })
     }
@@ -163,7 +169,7 @@ impl Net {
 
     /// Rows in memory that wait for this agent.
     pub fn queued(&self, agent: &AgentId) -> usize {
-        locked(&self.courier).queued(agent)
+        locked(&self.courier).queued(&agent.into())
     }
 
     /// Has every notice told to `hear`, from now on.
@@ -234,50 +240,45 @@ impl Net {
     pub(crate) fn opened(&self, channel: &Arc<Channel>, ticket: bool) {
         self.channels.add(channel);
         let (id, receipts) = (channel.id, channel.extensions.receipt);
-        if let Some(agent) = &channel.agent {
+        if let Some(line) = &channel.line {
             self.deliver(|courier, now| {
                 if ticket {
-                    return courier.opened(agent, id, receipts, now);
+                    return courier.opened(line, id, receipts, now);
                 }
                 if receipts {
-                    let older = self.channels.with(agent);
+                    let older = self.channels.with(line);
                     older.iter().filter(|older| older.id != id).for_each(|older| older.take_back());
                 }
-                courier.called_us(agent, id, receipts, now)
+                courier.called_us(line, id, receipts, now)
             });
         }
     }
 
     pub(crate) fn closed(&self, channel: &Channel) {
         self.channels.remove(channel.id);
-        if let Some(agent) = &channel.agent {
-            self.deliver(|courier, now| courier.closed(agent, channel.id, now));
+        if let Some(line) = &channel.line {
+            self.deliver(|courier, now| courier.closed(line, channel.id, now));
         }
     }
 
     pub(crate) fn handed(&self, channel: &Channel, mid: u64) {
-        if let Some(agent) = &channel.agent {
-            self.deliver(|courier, now| courier.handed(agent, channel.id, mid, now));
+        if let Some(line) = &channel.line {
+            self.deliver(|courier, now| courier.handed(line, channel.id, mid, now));
         }
     }
 
     /// A dial has ended: with a channel, its receipts, and whether the row went with the opening
     /// packet; or closed without answer, unsent, and why.
-    pub(crate) fn dialled(
-        &self,
-        agent: &AgentId,
-        mid: u64,
-        result: Result<(ChannelId, bool, bool), (bool, bool, String)>,
-    ) {
+    pub(crate) fn dialled(&self, line: &Line, mid: u64, result: Result<(ChannelId, bool, bool), (bool, bool, String)>) {
         self.deliver(|courier, now| match &result {
-            Ok((channel, receipts, carried)) => courier.answered(agent, *channel, mid, *carried, *receipts, now),
-            Err((closed, unsent, why)) => courier.failed(agent, mid, *closed, *unsent, why, now),
+            Ok((channel, receipts, carried)) => courier.answered(line, *channel, mid, *carried, *receipts, now),
+            Err((closed, unsent, why)) => courier.failed(line, mid, *closed, *unsent, why, now),
         });
     }
 
     /// A dial has ended with a ticket accepted, and its channel is closed again: there is another.
-    pub(crate) fn accepted(&self, agent: &AgentId, mid: u64) {
-        self.deliver(|courier, now| courier.accepted(agent, mid, now));
+    pub(crate) fn accepted(&self, line: &Line, mid: u64) {
+        self.deliver(|courier, now| courier.accepted(line, mid, now));
     }
 
     /// Has the courier do something and carries out its orders before anybody else can ask it: two
@@ -298,21 +299,22 @@ impl Net {
                         channel.send(Out::Row { mid, row, attempt });
                     }
                 }
-                Order::Report { agent, mid, fate, receipts } => {
-                    self.ledger().report(Input::Delivery { agent, mid, fate, receipts });
+                Order::Report { line, mid, fate, receipts } => {
+                    self.ledger().report(Input::Delivery { line, mid, fate, receipts });
                 }
-                Order::Refill { agent, after } => self.refill(agent, after),
+                Order::Refill { line, after } => self.refill(line, after),
                 Order::Dial { .. } if self.is_stopping() => {}
                 // Without network every dial waits for the next start.
                 Order::Dial { .. } if !self.parts.online => {}
                 Order::Dial { to, mid, row, attempt } => {
                     let Some(net) = self.this.upgrade() else { return };
-                    let (begin, done) = self.dials.clone();
+                    let line = Line::of(&row.message);
+                    let (begin, done) = if line.is_strangers() { &self.strangers_dials } else { &self.dials }.clone();
                     task::spawn(async move {
-                        // At most so many dials at a time; the channel is their semaphore.
+                        // At most so many dials at a time.
                         let _ = begin.send(()).await;
-                        if !net.called_off(&to.agent, mid) {
-                            dial::dial(net, to, mid, row, attempt).await;
+                        if !net.called_off(&line, mid) {
+                            dial::dial(net, line, dial::Errand { to, mid, row, attempt }).await;
                         }
                         let _ = done.recv().await;
                     });
@@ -322,23 +324,23 @@ impl Net {
     }
 
     /// Whether a dial that has waited for its turn is not wanted any more.
-    fn called_off(&self, agent: &AgentId, mid: u64) -> bool {
+    fn called_off(&self, line: &Line, mid: u64) -> bool {
         let mut off = false;
         self.deliver(|courier, now| {
-            let orders = courier.called_off(agent, mid, now);
+            let orders = courier.called_off(line, mid, now);
             off = orders.is_some();
             orders.unwrap_or_default()
         });
         off
     }
 
-    fn refill(&self, agent: AgentId, after: u64) {
+    fn refill(&self, line: Line, after: u64) {
         let this = Weak::clone(&self.this);
         self.ledger().ask_urgently(move |core| {
             let Some(net) = this.upgrade() else { return };
-            match core.refill(&agent, after) {
-                Ok(posts) => net.deliver(|courier, now| courier.refill(&agent, posts, now)),
-                Err(error) => log::error!("the outbox of {} cannot be read: {error}", agent.0),
+            match core.refill(&line, after) {
+                Ok(posts) => net.deliver(|courier, now| courier.refill(&line, posts, now)),
+                Err(error) => log::error!("the outbox of {line} cannot be read: {error}"),
             }
         });
     }
@@ -373,6 +375,7 @@ impl Net {
                 envelope.mid = Some(*mid).filter(|_| channel.extensions.receipt);
                 envelope
             }
+            Out::Answer(row) => self.envelope(row, 1),
             Out::Receipt(receipt) => {
                 let agent = channel.agent.clone().unwrap_or_else(|| self.own().agent.clone());
                 receipt.message(Chad { cuid: None, agent, host: None, port: None }, self.own().clone())
@@ -418,6 +421,19 @@ impl Outside for ToNet {
         // Before the receipts: the peer may be waiting for an answer, for receipts nobody waits, and each
         // may cost it a commit.
         net.post(released.withdrawn, released.posts, fresh);
+        for Answer { origin, row } in released.answers {
+            if let Some(channel) = net.channels.get(origin.channel) {
+                channel.send(Out::Answer(row));
+            }
+        }
+        for Refused { origin, strike, close } in released.refused {
+            if strike {
+                net.strike(origin.address, "refused");
+            }
+            if let Some(channel) = net.channels.get(origin.channel).filter(|_| close) {
+                channel.close("what a stranger asked was refused");
+            }
+        }
         for (agent, receipt) in released.receipts {
             // On each channel: one of them may be dead without anybody knowing yet.
             for channel in net.channels.with(&agent) {
@@ -430,15 +446,15 @@ impl Outside for ToNet {
 }
 
 impl Net {
-    fn post(&self, withdrawn: Vec<(AgentId, u64)>, posts: Vec<Post>, fresh: bool) {
-        let mut by_agent: HashMap<AgentId, Vec<u64>> = HashMap::new();
-        for (agent, mid) in withdrawn {
-            by_agent.entry(agent).or_default().push(mid);
+    fn post(&self, withdrawn: Vec<(Line, u64)>, posts: Vec<Post>, fresh: bool) {
+        let mut by_line: HashMap<Line, Vec<u64>> = HashMap::new();
+        for (line, mid) in withdrawn {
+            by_line.entry(line).or_default().push(mid);
         }
-        for (agent, mids) in by_agent {
+        for (line, mids) in by_line {
             self.deliver(|courier, now| {
-                self.channels.with(&agent).iter().for_each(|channel| channel.withdraw(&mids));
-                courier.remove(&agent, &mids, now)
+                self.channels.with(&line).iter().for_each(|channel| channel.withdraw(&mids));
+                courier.remove(&line, &mids, now)
             });
         }
         if !posts.is_empty() {

@@ -17,6 +17,7 @@ use crate::ledger::seeds::Seeds;
 use crate::ledger::table::Clash;
 use crate::ledger::thread::LedgerError;
 use crate::net::channels::Bounds;
+use crate::net::limits::{STRANGERS_PER_ADDRESS, STRANGERS_SHARE};
 use crate::net::{Net, NetParts, ToNet};
 use crate::plugin::LoadError;
 use crate::site::addresses::Known;
@@ -40,7 +41,7 @@ use std::time::{Duration, Instant};
 use tallyho_plugin::record::{AgentId, Chad};
 
 /// The handlers a site runs unless told otherwise.
-pub const STANDARD: [&str; 2] = ["tally", "chit"];
+pub const STANDARD: [&str; 3] = ["tally", "chit", "referee"];
 
 /// How a site is run.
 #[derive(Debug, Clone, Default)]
@@ -178,6 +179,8 @@ impl Node {
                     half_open: bound_of(config.limits.half_open),
                     idle_ms: i64::try_from(config.limits.idle_seconds).unwrap_or(i64::MAX / 4_000) * 1_000,
                     handshake_ms: config.limits.handshake_seconds.saturating_mul(1_000),
+                    strangers: (bound_of(config.limits.connections) / STRANGERS_SHARE).max(1),
+                    strangers_per_address: STRANGERS_PER_ADDRESS,
                     public_per_minute: u32::try_from(config.limits.strangers_per_minute).unwrap_or(u32::MAX),
                     openings: bound_of(config.limits.openings_remembered),
                 },

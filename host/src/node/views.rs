@@ -31,7 +31,7 @@ pub(super) fn uptime(node: &Node) -> String {
 
 /// `status`.
 pub(super) fn status(node: &Node) -> Result<Value, Fault> {
-    let waiting = read(node, |rows| outbox::agents(rows).map_err(|error| StoreError::Engine(error.to_string())))?;
+    let waiting = read(node, |rows| outbox::lines(rows).map_err(|error| StoreError::Engine(error.to_string())))?;
     let outbox: u64 = waiting.iter().map(|(_, rows)| rows).sum();
     let bans = node.net.bans().list(node.net.now()).len();
     let mut tallies = BTreeMap::new();

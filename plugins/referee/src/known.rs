@@ -271,7 +271,9 @@ impl Known {
 }
 
 fn query(known: &mut Known, context: &mut Context<'_>) -> Result<(), Fault> {
-    let mut query = Outgoing::new(known.chad.clone(), "", "referee", "query", &json!({}))?;
+    // Whoever it is: a relation with its site is not needed (PROTOCOL 10.2).
+    let query = Outgoing::new(known.chad.clone(), "", "referee", "query", &json!({}))?;
+    let mut query = query.by_restricted_channel();
     query.key = QUERY.to_owned();
     query.schedule = Schedule::Until(context.now().plus(limits::ASK_FOR));
     context.send(&query)?;

@@ -2,7 +2,7 @@
 //!
 //! [`table`] is the law: PROTOCOL 10.3 row by row; [`rules`] carries it out, [`clock`] says what time it is,
 //! [`store`] keeps rulings, [`sweep`] lets go what need not be kept. That is the same in every referee. What
-//! differs is a [`Policy`]: whom it serves, for how long, by which clock, what it keeps and logs. A custom
+//! differs is a [`Policy`] (and [`office`], whether others than its own site are served): whom it serves, for how long, by which clock, what it keeps and logs. A custom
 //! referee is a type with that trait and one line:
 //!
 //! ```
@@ -31,6 +31,7 @@ pub mod credentials;
 pub mod known;
 pub mod limits;
 mod manifest;
+pub mod office;
 pub mod policy;
 mod referee;
 pub mod request;

@@ -12,7 +12,7 @@ pub const NAME: &str = "referee";
 pub fn manifest<P: Policy>() -> Manifest {
     let manifest = Manifest::new(NAME, P::VERSION)
         .about(P::ABOUT)
-        .target(Target::new("referee", &["query", "creds"]).restricted(&["query"]))
+        .target(Target::new("referee", &["query", "creds"]).restricted(&["query"]).answers(&["creds"]))
         // A lift handler has this target whole, and hands over by `rule` what is for a referee; without one
         // the referee opens by itself (PROTOCOL 10.2).
         .target(
@@ -39,6 +39,9 @@ fn for_people() -> Vec<CommandSpec> {
         }),
         CommandSpec::new("credentials.state", "Whether credentials asked for have come")
             .argument(Argument::positional("agent", ArgumentKind::Text, "the referee's agent")),
+        CommandSpec::new("serve", "Be a referee for everybody (all), or for this site's own lifts alone (own)")
+            .words(&["referee", "serve"])
+            .argument(Argument::positional("whom", ArgumentKind::Choice(vec!["all".into(), "own".into()]), "for whom")),
         CommandSpec::new("accept", "Accept a referee: lifts may name it from now on")
             .words(&["referee", "accept"])
             .argument(chad("which")),

@@ -16,6 +16,10 @@ pub trait Policy: Default + Send + Sync + 'static {
     /// One line about the plugin, for people.
     const ABOUT: &'static str = "Rules on lifts by its clock alone (PROTOCOL 10)";
 
+    /// Whether it serves everybody from the beginning. Otherwise it rules on its own site's lifts alone until
+    /// the operator says `referee serve all`; and with `referee serve own` it does so in any case.
+    const OPEN: bool = true;
+
     /// The name in the credentials; `None`: host and port.
     fn name(&self) -> Option<String> {
         None
@@ -101,11 +105,13 @@ pub struct Term {
     pub to: Timestamp,
 }
 
-/// The standard referee: serves everybody, for a year ahead, by the host's clock.
+/// The standard referee: serves everybody once its operator says so, for a year ahead, by the host's clock.
 #[derive(Debug, Default)]
 pub struct Standard;
 
-impl Policy for Standard {}
+impl Policy for Standard {
+    const OPEN: bool = false;
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use crate::policy::Policy;
 use crate::request::{Request, Subject};
-use crate::{credentials, known, manifest, rules, sweep, view};
+use crate::{credentials, known, manifest, office, rules, store, sweep, view};
 use serde::Deserialize;
 use tallyho_plugin::prelude::*;
 use tallyho_plugin::services::{Check, Schedule};
@@ -49,6 +49,9 @@ impl<P: Policy> Handler for Referee<P> {
                 answer.map_or(Ok(()), |status| send(message, "status", name, &status, context))
             }
             ("referee", "query") => {
+                if !office::is_open::<P>(&store::book(context)?) {
+                    return Err(Fault::refused("this site is a referee for nobody else"));
+                }
                 let own = credentials::own(&self.policy, context)?;
                 send(message, "creds", "", &own, context)
             }
@@ -61,9 +64,10 @@ impl<P: Policy> Handler for Referee<P> {
         match command.name.as_str() {
             "credentials" => known::credentials(&self.policy, command, context),
             "credentials.state" => known::state(&self.policy, command, context),
+            "serve" => office::serve::<P>(command, context),
             "accept" => known::accept(&self.policy, command, context),
             "refuse" => known::refuse(command, context),
-            "list" => view::list(command, context),
+            "list" => view::list::<P>(command, context),
             "accepted" => known::accepted(command, context),
             "rule" => self.rule(command, context),
             other => Err(Fault::usage(format!("referee has no command {other}"))),

@@ -3,6 +3,7 @@
 
 use crate::clock::Reading;
 use crate::limits;
+use crate::office;
 use crate::policy::{Policy, Service};
 use crate::request::{Request, Subject};
 use crate::store::{self, Book, Proof, Ruling};
@@ -84,6 +85,9 @@ impl<P: Policy> Case<'_, P> {
         }
         if core.canonical().len() > limits::LIFT_BYTES {
             return Err(Some("size"));
+        }
+        if !office::is_open::<P>(&self.book) && core.org().agent != self.own {
+            return Err(Some("policy"));
         }
         match self.policy.serve(core, now) {
             Service::Silence => Err(None),

@@ -65,6 +65,9 @@ pub struct Book {
     pub hour: i64,
     /// See `hour`.
     pub goods: u32,
+    /// Whether everybody is served, where the operator has said so or otherwise.
+    #[serde(default)]
+    pub open: Option<bool>,
 }
 
 impl Book {

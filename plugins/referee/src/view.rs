@@ -2,6 +2,8 @@
 
 use crate::known::{self, Known};
 use crate::limits;
+use crate::office;
+use crate::policy::Policy;
 use crate::store::{self, Ruling};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,12 +19,12 @@ struct Page {
     limit: Option<u32>,
 }
 
-/// `list {from?, limit?}`: the referees that this site accepts, and what its own has ruled, the latest
-/// first.
+/// `list {from?, limit?}`: the referees that this site accepts, whom its own serves, and what it has ruled, the
+/// latest first.
 ///
 /// # Errors
 /// `Usage` where `from` is not what a page before has said.
-pub fn list(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
+pub fn list<P: Policy>(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
     let Page { from, limit } = command.arguments()?;
     let before = from.as_deref().map(place).transpose()?;
     let limit = limit.unwrap_or(limits::LISTED).clamp(1, limits::LISTED_MOST);
@@ -31,7 +33,8 @@ pub fn list(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault
     let next = next.map(|(hash, ruling)| format!("{}-{hash}", ruling.at.0));
     let accepted: Vec<Value> = known::all(context)?.iter().filter_map(referee).collect();
     let rulings: Vec<Value> = found.iter().map(|(hash, ruling)| one(hash, ruling)).collect();
-    let mut list = json!({ "accepted": accepted, "rulings": rulings });
+    let serves = office::word::<P>(&store::book(context)?);
+    let mut list = json!({ "serves": serves, "accepted": accepted, "rulings": rulings });
     if let Some(next) = next {
         list["next"] = next.into();
     }

@@ -58,7 +58,11 @@ impl Handler for Lift {
 
 fn both() -> [Site; 2] {
     let seed = || Site::of_agent(kit::agent("R").seed());
-    [seed().with::<Referee<Standard>>().with::<Lift>(), seed().with::<Lift>().with::<Referee<Standard>>()]
+    let both = [seed().with::<Referee<Standard>>().with::<Lift>(), seed().with::<Lift>().with::<Referee<Standard>>()];
+    both.map(|mut site| {
+        site.call("referee", "serve", json!({ "whom": "all" })).unwrap();
+        site
+    })
 }
 
 #[test]

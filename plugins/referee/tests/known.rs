@@ -25,26 +25,12 @@ fn stands(credentials: &Value, site: &Site) -> bool {
     verify(&Check { key: CheckKey::Agent(site.agent()), text, signature: signature.as_str().unwrap().to_owned() })
 }
 
-/// Takes what `from` has sent to the other site, as by a channel that `to` let it open or has opened: the
-/// initiator is a stranger, the responder proven by its key.
+/// Takes what `from` has sent to the other site: the initiator of a restricted channel is a stranger, its
+/// responder proven by its key.
 fn carry(from: &mut Site, to: &mut Site) -> Vec<Sent> {
     let sent = from.take_sent();
     for sent in &sent {
-        let Envelope { to: receiver, from: sender, target, action, object: body, .. } = sent.envelope(&from.address());
-        assert_eq!(receiver.agent, to.agent());
-        let restricted = action == "query";
-        let message = Message {
-            target,
-            action,
-            to: receiver,
-            from: sender,
-            tally: None,
-            ticket: None,
-            restricted,
-            attempt: None,
-            body,
-        };
-        to.run("referee", &Event::Message(message)).unwrap();
+        to.deliver(&sent.envelope(&from.address())).unwrap();
     }
     sent
 }
@@ -137,8 +123,18 @@ fn credentials_that_nobody_asked_for_or_that_do_not_stand_change_nothing() {
     let bring = |site: &mut Site, from: &Chad, object: &Value| {
         let envelope = Envelope::new(from, &site.address(), "referee/creds", object);
         let Envelope { to, from, target, action, object: body, .. } = envelope;
-        let message =
-            Message { target, action, to, from, tally: None, ticket: None, restricted: false, attempt: None, body };
+        let message = Message {
+            target,
+            action,
+            to,
+            from,
+            tally: None,
+            ticket: None,
+            restricted: false,
+            asked: false,
+            attempt: None,
+            body,
+        };
         site.run("referee", &Event::Message(message))
     };
     bring(&mut site, &other.address(), &own).unwrap();
@@ -265,6 +261,7 @@ fn referees_that_are_only_known_make_room_for_others() {
 fn the_list_shows_accepted_referees_and_own_rulings_in_pages() {
     let mut site = referee();
     let mut other = Site::new(8).with::<Referee<Standard>>();
+    other.command("serve", json!({ "whom": "all" })).unwrap();
     accepted(&mut site, &mut other);
     let empty = site.command("list", json!({})).unwrap();
     assert_eq!((empty["accepted"][0]["agent"].clone(), empty["rulings"].clone()), (json!(other.agent().0), json!([])));

@@ -77,7 +77,7 @@ impl Events {
         // As the connection that received it finds out.
         let cleared = clear(&self.ledger.table(), &self.relations, &message, SystemClock.now());
         let cleared = Some(cleared.expect("its sender may send it"));
-        Input::Peer(Inbound { message: message.into(), ticket: None, mid: Some(*next), cleared })
+        Input::Peer(Inbound { message: message.into(), ticket: None, mid: Some(*next), cleared, origin: None })
     }
 
     /// Hands in so many as fast as they are taken, and waits until all are durable.
@@ -133,6 +133,7 @@ fn message() -> Message {
         tally: None,
         ticket: None,
         restricted: false,
+        asked: false,
         attempt: Some(1),
         body: body.clone(),
     }

@@ -22,6 +22,7 @@ mod memory;
 mod messages;
 mod noop;
 mod responder;
+mod rulings;
 mod tallies;
 
 use figures::Effort;
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 
 type Measure = fn(Effort);
 
-const BENCHES: [(&str, Measure); 9] = [
+const BENCHES: [(&str, Measure); 10] = [
     ("messages", messages::measure),
     ("handshakes", handshakes::measure),
     ("events", events::measure),
@@ -39,6 +40,7 @@ const BENCHES: [(&str, Measure); 9] = [
     ("chits", chits::measure),
     ("single", chits::single),
     ("growth", chits::growth),
+    ("referee", rulings::measure),
 ];
 
 fn main() -> ExitCode {

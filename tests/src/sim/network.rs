@@ -7,6 +7,7 @@ use super::world::{World, is_cut};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tallyho::ledger::input::{Input, Outcome};
+use tallyho::ledger::line::Line as OutboxLine;
 use tallyho::net::channel::Out;
 use tallyho::net::courier::{Courier, Order};
 use tallyho_plugin::FaultKind;
@@ -28,10 +29,10 @@ impl World {
         for order in orders {
             let Some(running) = &mut self.sites[site].running else { return };
             match order {
-                Order::Report { agent, mid, fate, receipts } => {
-                    running.urgent.push_back(Job::Input(Input::Delivery { agent, mid, fate, receipts }, None));
+                Order::Report { line, mid, fate, receipts } => {
+                    running.urgent.push_back(Job::Input(Input::Delivery { line, mid, fate, receipts }, None));
                 }
-                Order::Refill { agent, after } => running.urgent.push_back(Job::Refill(agent, after)),
+                Order::Refill { line, after } => running.urgent.push_back(Job::Refill(line, after)),
                 Order::Send { channel, mid, row, attempt } => {
                     let line = self.lines.get(&usize::try_from(channel).unwrap_or(0));
                     let end = line.and_then(|line| line.ends.iter().find(|end| end.site == site && end.open));
@@ -57,14 +58,14 @@ impl World {
             // On each channel: one of them may be dead without anybody knowing yet.
             ends.for_each(|end| end.channel.send(Out::Receipt(receipt.clone())));
         }
-        let mut withdrawn: BTreeMap<AgentId, Vec<u64>> = BTreeMap::new();
-        for (agent, mid) in released.withdrawn {
-            withdrawn.entry(agent).or_default().push(mid);
+        let mut withdrawn: BTreeMap<OutboxLine, Vec<u64>> = BTreeMap::new();
+        for (line, mid) in released.withdrawn {
+            withdrawn.entry(line).or_default().push(mid);
         }
-        for (agent, mids) in withdrawn {
+        for (of, mids) in withdrawn {
             let ends = self.lines.values().flat_map(|line| &line.ends).filter(|end| end.site == site);
-            ends.filter(|end| end.channel.agent.as_ref() == Some(&agent)).for_each(|end| end.channel.withdraw(&mids));
-            self.deliver(site, |courier, now| courier.remove(&agent, &mids, now));
+            ends.filter(|end| end.channel.line.as_ref() == Some(&of)).for_each(|end| end.channel.withdraw(&mids));
+            self.deliver(site, |courier, now| courier.remove(&of, &mids, now));
         }
         self.deliver(site, |courier, now| courier.post(released.posts, fresh, now));
         for (call, outcome) in told {
@@ -83,6 +84,7 @@ impl World {
                 (receive::encoded(own, row, *mid, *attempt, self.receipts, self.now), Some((*mid, Arc::clone(row))))
             }
             Out::Receipt(receipt) => (receive::receipt(own, &agent, receipt), None),
+            Out::Answer(_) => unreachable!("no handler here answers strangers"),
         };
         let row = said.as_ref().map(|(_, row)| Arc::clone(row));
         // The system takes bytes for a connection that is gone, as long as it does not know.
@@ -92,7 +94,7 @@ impl World {
         let channel = end.channel.id;
         if let Some((mid, row)) = said {
             self.say(site, row);
-            self.deliver(site, |courier, now| courier.handed(&agent, channel, mid, now));
+            self.deliver(site, |courier, now| courier.handed(&OutboxLine::from(&agent), channel, mid, now));
         }
     }
 
@@ -144,7 +146,7 @@ impl World {
         end.flight.clear();
         let (site, channel, agent) = (end.site, end.channel.id, end.channel.agent.clone());
         let agent = agent.expect("all channels here have proven who is there");
-        self.deliver(site, |courier, now| courier.closed(&agent, channel, now));
+        self.deliver(site, |courier, now| courier.closed(&OutboxLine::from(&agent), channel, now));
     }
 
     pub(super) fn fail(&mut self, name: usize, closed: bool, unsent: bool) {
@@ -153,7 +155,7 @@ impl World {
             self.lose(line);
         }
         let why = if closed { "it closed" } else { "it cannot be reached" };
-        self.deliver(from, |courier, now| courier.failed(&agent, mid, closed, unsent, why, now));
+        self.deliver(from, |courier, now| courier.failed(&OutboxLine::from(&agent), mid, closed, unsent, why, now));
     }
 
     pub(super) fn call(&mut self, name: usize) {
@@ -163,8 +165,10 @@ impl World {
         match &call.stage {
             Stage::Waiting => {
                 let now = self.now;
-                let off =
-                    self.sites[from].running.as_mut().and_then(|running| running.courier.called_off(&agent, mid, now));
+                let off = self.sites[from]
+                    .running
+                    .as_mut()
+                    .and_then(|running| running.courier.called_off(&OutboxLine::from(&agent), mid, now));
                 if let Some(orders) = off {
                     self.calls.remove(&name);
                     self.obey(from, orders);
@@ -211,7 +215,9 @@ impl World {
                 open.ends[0].open = true;
                 self.calls.remove(&name);
                 let receipts = self.receipts;
-                self.deliver(from, |courier, now| courier.answered(&agent, line as u64, mid, true, receipts, now));
+                self.deliver(from, |courier, now| {
+                    courier.answered(&OutboxLine::from(&agent), line as u64, mid, true, receipts, now)
+                });
             }
             Stage::Judged => {}
         }
@@ -242,14 +248,15 @@ impl World {
         self.stage(name, Stage::Answering(line));
         let receipts = self.receipts;
         if ticket {
-            return self.deliver(to, |courier, now| courier.opened(&caller, line as u64, receipts, now));
+            return self
+                .deliver(to, |courier, now| courier.opened(&OutboxLine::from(&caller), line as u64, receipts, now));
         }
         if receipts {
             let older = self.lines.iter().filter(|(name, _)| **name != line).flat_map(|(_, line)| &line.ends);
             let with = older.filter(|end| end.site == to && end.channel.agent.as_ref() == Some(&caller));
             with.for_each(|end| end.channel.take_back());
         }
-        self.deliver(to, |courier, now| courier.called_us(&caller, line as u64, receipts, now));
+        self.deliver(to, |courier, now| courier.called_us(&OutboxLine::from(&caller), line as u64, receipts, now));
     }
 
     pub(super) fn stage(&mut self, name: usize, stage: Stage) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tallyho::ledger::core::{Core, Parts};
 use tallyho::ledger::input::{Input, Outcome, Released};
 use tallyho::ledger::limits::CONFLICTS;
+use tallyho::ledger::line::Line;
 use tallyho::ledger::table::PluginTable;
 use tallyho::ledger::verify::Checked;
 use tallyho::net::courier::Courier;
@@ -53,7 +54,7 @@ pub enum Job {
     /// An input, and the call that waits for what comes of it.
     Input(Input, Option<usize>),
     /// Rows of the outbox are to be read.
-    Refill(AgentId, u64),
+    Refill(Line, u64),
 }
 
 /// What the process of a running site holds.
@@ -259,9 +260,9 @@ impl SimSite {
         for _ in 0..most {
             match running.urgent.pop_front().or_else(|| running.waiting.pop_front()) {
                 Some(Job::Input(input, call)) => running.kept.push((input, call)),
-                Some(Job::Refill(agent, after)) => {
-                    if let Ok(posts) = running.core.refill(&agent, after) {
-                        orders.extend(running.courier.refill(&agent, posts, now));
+                Some(Job::Refill(line, after)) => {
+                    if let Ok(posts) = running.core.refill(&line, after) {
+                        orders.extend(running.courier.refill(&line, posts, now));
                     }
                 }
                 None => break,

@@ -4,7 +4,7 @@ use super::rollback;
 use super::{Seeds, unreadable};
 use crate::ledger::buffer::Buffer;
 use crate::ledger::inbound::Windows;
-use crate::ledger::input::{Input, Outcome, Released};
+use crate::ledger::input::{Input, Origin, Outcome, Released};
 use crate::ledger::journal::{Journal, NewEntry};
 use crate::ledger::outbox::OutboxError;
 use crate::ledger::services::{EventServices, Host, HostCall, Random};
@@ -30,6 +30,8 @@ pub(super) struct Turn {
     pub(super) scratch: Vec<u8>,
     pub(super) now: Timestamp,
     pub(super) released: Released,
+    /// Where the message at hand came from.
+    pub(super) origin: Option<Origin>,
     /// There is something to commit.
     pub(super) changed: bool,
     /// What plugins have counted, to be added once all this is durable.
@@ -60,7 +62,7 @@ impl Batch<'_> {
                 let event = Event::Command(Command { name: name.clone(), caller: None, body }).into();
                 self.event(plugin, &event, checked, |_| Ok(None))
             }
-            Input::Delivery { agent, mid, fate, receipts } => self.delivery(agent, *mid, fate, *receipts),
+            Input::Delivery { line, mid, fate, receipts } => self.delivery(line, *mid, fate, *receipts),
             Input::Receipt { agent, receipt } => self.receipt(agent, receipt),
             Input::Local { mid } => self.local(*mid),
             Input::Timer { plugin, key, due } => self.timer(plugin, key, *due),
@@ -119,6 +121,7 @@ impl Batch<'_> {
         let (services, mut result) = loop {
             let buffer = Buffer::new(&mut *self.transaction);
             let mut services = EventServices::new(buffer, &table, host, checked, self.turn.now, seed);
+            services.origin = self.turn.origin;
             let result = services.run(plugin, event);
             let why = match &result {
                 Err(fault) if fault.kind == FaultKind::Failed && tried.is_none() => fault.to_string(),

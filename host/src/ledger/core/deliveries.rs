@@ -5,6 +5,7 @@ use super::unreadable;
 use crate::ledger::buffer::Buffer;
 use crate::ledger::input::Outcome;
 use crate::ledger::limits::TIMER_RETRY_MS;
+use crate::ledger::line::Line;
 use crate::ledger::outbox;
 use crate::ledger::timers;
 use crate::ledger::verify::Checked;
@@ -51,12 +52,12 @@ impl Batch<'_> {
 
     pub(super) fn delivery(
         &mut self,
-        agent: &AgentId,
+        line: &Line,
         mid: u64,
         fate: &Fate,
         receipts: bool,
     ) -> Result<Outcome, StoreError> {
-        let Some(row) = self.buffered(|buffer| outbox::get(buffer, agent, mid))? else {
+        let Some(row) = self.buffered(|buffer| outbox::get(buffer, line, mid))? else {
             return Ok(Outcome::Done(Vec::new())); // withdrawn, or received, meanwhile
         };
         let message = &row.message;
@@ -69,8 +70,8 @@ impl Batch<'_> {
         };
         if gone {
             self.turn.changed = true;
-            self.buffered(|buffer| outbox::remove(buffer, agent, mid))?;
-            self.turn.released.withdrawn.push((agent.clone(), mid));
+            self.buffered(|buffer| outbox::remove(buffer, line, mid))?;
+            self.turn.released.withdrawn.push((line.clone(), mid));
         }
         let terminal = matches!(fate, Fate::Accepted | Fate::Refused | Fate::Stalled { .. });
         let again = *fate == Fate::HandedOver && row.handed;
@@ -78,7 +79,7 @@ impl Batch<'_> {
             return Ok(Outcome::Done(Vec::new()));
         }
         let mark = (*fate == Fate::HandedOver && receipts).then_some(mid);
-        self.report(&row.plugin, &message.key, agent, fate.clone(), mark)
+        self.report(&row.plugin, &message.key, &message.to.agent, fate.clone(), mark)
     }
 
     /// What a peer's host has committed is taken out of the outbox. Received is handed over: the
@@ -87,7 +88,7 @@ impl Batch<'_> {
         let received = self.buffered(|buffer| outbox::receive(buffer, agent, receipt.upto, &receipt.also))?;
         self.turn.changed |= !received.is_empty();
         for outbox::Received { mid, untold } in received {
-            self.turn.released.withdrawn.push((agent.clone(), mid));
+            self.turn.released.withdrawn.push((agent.into(), mid));
             if let Some((plugin, key)) = untold {
                 self.report(&plugin, &key, agent, Fate::HandedOver, None)?;
             }
@@ -108,7 +109,7 @@ impl Batch<'_> {
         let event = Event::Delivery(Delivery { key: key.to_owned(), to: to.clone(), fate });
         let along = |buffer: &mut Buffer<'_>| {
             if let Some(mid) = mark {
-                outbox::mark_handed(buffer, to, mid).map_err(unreadable)?;
+                outbox::mark_handed(buffer, &to.into(), mid).map_err(unreadable)?;
             }
             Ok(None)
         };

@@ -4,15 +4,17 @@ use super::batch::Batch;
 use super::deliveries::{HOST, again_key};
 use crate::ledger::buffer::Buffer;
 use crate::ledger::inbound::Verdict;
-use crate::ledger::input::{Inbound, MessageEvent, Outcome};
+use crate::ledger::input::{Inbound, MessageEvent, Outcome, Refused};
 use crate::ledger::journal;
 use crate::ledger::limits::{QUARANTINE_SLOTS, TIMER_RETRY_MS};
+use crate::ledger::line::Line;
 use crate::ledger::outbox;
 use crate::ledger::router::{self, Cleared};
 use crate::ledger::timers;
 use crate::ledger::verify::Checked;
 use crate::site::tickets::{self, Presentation};
 use crate::store::StoreError;
+use tallyho_plugin::fault::STRIKE;
 use tallyho_plugin::{Event, Fate, Fault, FaultKind, Message};
 
 /// What came of a message that somebody may send.
@@ -26,6 +28,7 @@ enum Routed {
 impl Batch<'_> {
     pub(super) fn peer(&mut self, inbound: &Inbound, checked: &Checked) -> Result<Outcome, StoreError> {
         let agent = &inbound.message.from.agent;
+        self.turn.origin = inbound.origin;
         if let Some(mid) = inbound.mid
             && self.turn.windows.verdict(&mut *self.transaction, agent, mid)? == Verdict::Again
         {
@@ -48,7 +51,19 @@ impl Batch<'_> {
             (Some(mid), _) => self.turn.windows.apply(agent, mid),
             (None, _) => {}
         }
+        self.refused(inbound, &outcome);
         Ok(outcome)
+    }
+
+    /// What a refusal means for the channel that brought the message (PROTOCOL 2.5, 9.8, 10.2).
+    fn refused(&mut self, inbound: &Inbound, outcome: &Outcome) {
+        let (Some(origin), Outcome::Fault(fault)) = (self.turn.origin.take(), outcome) else { return };
+        let stranger = inbound.message.restricted && !inbound.message.asked;
+        let strike = fault.code == STRIKE;
+        let close = stranger && fault.kind == FaultKind::Refused;
+        if strike || close {
+            self.turn.released.refused.push(Refused { origin, strike, close });
+        }
     }
 
     /// Takes a message to the plugin it is for, if its sender may send it (PROTOCOL 3.1).
@@ -151,7 +166,8 @@ impl Batch<'_> {
     /// all in one transaction. Where the host cannot serve the handler it stays, and comes again.
     pub(super) fn local(&mut self, mid: u64) -> Result<Outcome, StoreError> {
         let own = self.turn.host.agent().clone();
-        let Some(row) = self.buffered(|buffer| outbox::get(buffer, &own, mid))? else {
+        let line = Line::from(&own);
+        let Some(row) = self.buffered(|buffer| outbox::get(buffer, &line, mid))? else {
             return Ok(Outcome::Done(Vec::new())); // withdrawn meanwhile
         };
         let told = row.handed || !row.message.report || row.message.ticket.is_some();
@@ -168,6 +184,7 @@ impl Batch<'_> {
             tally: sent.tally.clone(),
             ticket: None,
             restricted: false,
+            asked: false,
             attempt: None,
             body: sent.object.clone(),
         };
@@ -178,7 +195,7 @@ impl Batch<'_> {
             self.buffered(|buffer| Ok(timers::set(buffer, HOST, &again_key(mid), later)?))?;
             return Ok(outcome);
         }
-        self.buffered(|buffer| outbox::remove(buffer, &own, mid))?;
+        self.buffered(|buffer| outbox::remove(buffer, &line, mid))?;
         if sent.ticket.is_some() {
             let fate = if matches!(outcome, Outcome::Done(_)) { Fate::Accepted } else { Fate::Refused };
             self.report(&sender, &sent.key, &own, fate, None)?;

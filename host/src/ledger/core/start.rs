@@ -4,6 +4,7 @@ use super::held::let_go;
 use super::{Core, posts, unreadable};
 use crate::ledger::buffer::Buffer;
 use crate::ledger::input::{Input, Outcome, Released};
+use crate::ledger::line::Line;
 use crate::ledger::outbox;
 use crate::ledger::remembered::{self, Remembered};
 use crate::ledger::table::Hold;
@@ -39,9 +40,9 @@ impl Core {
         let mut released =
             Released { posts: Vec::new(), local: Vec::new(), withdrawn: Vec::new(), waiting, ..done.released };
         let mut transaction = self.store.begin()?;
-        let own = self.host.agent().clone();
-        for (agent, _) in outbox::agents(&mut *transaction).map_err(unreadable)? {
-            if agent == own {
+        let own = Line::from(self.host.agent());
+        for (line, _) in outbox::lines(&mut *transaction).map_err(unreadable)? {
+            if line == own {
                 let mut after = 0;
                 loop {
                     let rows = outbox::window(&mut *transaction, &own, after).map_err(unreadable)?;
@@ -50,7 +51,7 @@ impl Core {
                     released.local.extend(rows.iter().map(|(mid, _)| *mid));
                 }
             } else {
-                released.posts.append(&mut posts(&mut *transaction, &agent, 0)?);
+                released.posts.append(&mut posts(&mut *transaction, &line, 0)?);
             }
         }
         Ok(released)

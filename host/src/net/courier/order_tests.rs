@@ -239,7 +239,7 @@ fn rows_given_up_do_not_keep_the_rest_of_the_store_out_of_memory() {
     let window = OUTBOX_WINDOW as u64;
     let mut desk = Desk::new();
     let once = row(Schedule::Once, Keep::HandedOver, false);
-    let posts = (1..=window).map(|mid| Post { agent: peer(), mid, row: Arc::clone(&once) }).collect();
+    let posts = (1..=window).map(|mid| Post { line: peer(), mid, row: Arc::clone(&once) }).collect();
     assert_eq!(told(desk.courier.post(posts, false, desk.now)), [Dial(1)]);
     let ended = desk.failed(1);
     assert_eq!(ended.last(), Some(&Refill(window)));

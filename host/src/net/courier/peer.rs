@@ -3,12 +3,13 @@
 use super::schedule::{self, Jitter};
 use super::{ChannelId, Order};
 use crate::ledger::limits::OUTBOX_WINDOW;
+use crate::ledger::line::Line;
 use crate::ledger::outbox::OutboxRow;
 use crate::net::limits::REFILL_RETRY_MS;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tallyho_plugin::Fate;
-use tallyho_plugin::record::{AgentId, Timestamp};
+use tallyho_plugin::record::Timestamp;
 use tallyho_plugin::services::Schedule;
 
 /// A row in memory.
@@ -127,7 +128,7 @@ impl Peer {
     /// A row's attempt has failed.
     pub fn tried(
         &mut self,
-        agent: &AgentId,
+        line: &Line,
         mid: u64,
         why: &str,
         now: Timestamp,
@@ -137,29 +138,29 @@ impl Peer {
         let Some(waiting) = self.rows.get_mut(&mid) else { return };
         waiting.attempts += 1;
         if waiting.plan(now, jitter) {
-            self.give_up(agent, mid, why, orders);
+            self.give_up(line, mid, why, orders);
         } else if waiting.row.message.report && waiting.next.is_some() {
             let fate = Fate::Delayed { attempts: waiting.attempts, why: why.to_owned() };
-            orders.push(Order::Report { agent: agent.clone(), mid, fate, receipts: false });
+            orders.push(Order::Report { line: line.clone(), mid, fate, receipts: false });
         }
     }
 
     /// A row's schedule is used up.
-    pub fn give_up(&mut self, agent: &AgentId, mid: u64, why: &str, orders: &mut Vec<Order>) {
+    pub fn give_up(&mut self, line: &Line, mid: u64, why: &str, orders: &mut Vec<Order>) {
         let Some(waiting) = self.rows.get(&mid) else { return };
         let fate = Fate::Stalled { attempts: waiting.attempts, unsent: waiting.unsent, why: why.to_owned() };
-        orders.push(Order::Report { agent: agent.clone(), mid, fate, receipts: false });
+        orders.push(Order::Report { line: line.clone(), mid, fate, receipts: false });
         if waiting.ends_with_its_schedule() {
             self.rows.remove(&mid);
         }
     }
 
     /// Hands rows to the channel, in order, or has the peer dialled.
-    pub fn work(&mut self, agent: &AgentId, now: Timestamp, orders: &mut Vec<Order>) {
+    pub fn work(&mut self, line: &Line, now: Timestamp, orders: &mut Vec<Order>) {
         let over = |waiting: &Waiting| waiting.is_here() && schedule::is_over(waiting.row.message.schedule, now);
         let over: Vec<u64> = self.rows.iter().filter(|(_, waiting)| over(waiting)).map(|(mid, _)| *mid).collect();
         for mid in over {
-            self.give_up(agent, mid, "its time is over", orders);
+            self.give_up(line, mid, "its time is over", orders);
         }
         // A message that a dial has goes before all others, unless the peer tells its copies apart.
         if let Some((channel, receipts)) = self.channel()
@@ -215,11 +216,11 @@ impl Peer {
     }
 
     /// Asks for more rows where there is room for them.
-    pub fn ask(&mut self, agent: &AgentId, now: Timestamp, orders: &mut Vec<Order>) {
+    pub fn ask(&mut self, line: &Line, now: Timestamp, orders: &mut Vec<Order>) {
         let asked = self.asked.is_some_and(|asked| now < asked.plus(REFILL_RETRY_MS));
         if self.more && !asked && self.rows.len() < OUTBOX_WINDOW / 2 {
             self.asked = Some(now);
-            orders.push(Order::Refill { agent: agent.clone(), after: self.last });
+            orders.push(Order::Refill { line: line.clone(), after: self.last });
         }
     }
 

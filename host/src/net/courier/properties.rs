@@ -60,7 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// A courier, the ledger's rows, and the peer at the other end.
 struct Model {
     courier: Courier,
-    agent: AgentId,
+    line: Line,
     now: Timestamp,
     receipts: bool,
     store: BTreeMap<u64, Arc<OutboxRow>>,
@@ -81,7 +81,7 @@ impl Model {
     fn new(receipts: bool) -> Self {
         Model {
             courier: Courier::new(3),
-            agent: AgentId(PEER.to_owned()),
+            line: Line::named(PEER),
             now: Timestamp(1_700_000_000_000),
             receipts,
             store: BTreeMap::new(),
@@ -98,7 +98,7 @@ impl Model {
 
     fn posts(&self, after: u64) -> Vec<Post> {
         let rows = self.store.range(after + 1..).take(OUTBOX_WINDOW);
-        rows.map(|(mid, row)| Post { agent: self.agent.clone(), mid: *mid, row: Arc::clone(row) }).collect()
+        rows.map(|(mid, row)| Post { line: self.line.clone(), mid: *mid, row: Arc::clone(row) }).collect()
     }
 
     /// A message arrives at the peer, which applies ids as PROTOCOL A.4 says.
@@ -150,7 +150,7 @@ impl Model {
                 }
                 Order::Refill { after, .. } => {
                     let posts = self.posts(after);
-                    let orders = self.courier.refill(&self.agent.clone(), posts, self.now);
+                    let orders = self.courier.refill(&self.line.clone(), posts, self.now);
                     self.obey(orders);
                 }
             }
@@ -167,7 +167,7 @@ impl Model {
             self.store.remove(mid);
             self.channels.values_mut().for_each(|rows| rows.retain(|with| with != mid));
         }
-        let orders = self.courier.remove(&self.agent.clone(), mids, self.now);
+        let orders = self.courier.remove(&self.line.clone(), mids, self.now);
         self.obey(orders);
     }
 
@@ -176,7 +176,7 @@ impl Model {
     }
 
     fn step(&mut self, step: &Step) {
-        let (agent, now) = (self.agent.clone(), self.now);
+        let (line, now) = (self.line.clone(), self.now);
         match *step {
             Step::Post { keep, schedule, ticket } => {
                 let schedule = match (ticket, schedule) {
@@ -190,7 +190,7 @@ impl Model {
                 self.tickets.extend(ticket.then_some(self.last));
                 let row = row(schedule, keep, ticket);
                 self.store.insert(self.last, Arc::clone(&row));
-                let orders = self.courier.post(vec![Post { agent, mid: self.last, row }], true, now);
+                let orders = self.courier.post(vec![Post { line, mid: self.last, row }], true, now);
                 self.obey(orders);
             }
             Step::Open { ticket } if self.channels.len() < 3 => {
@@ -200,22 +200,22 @@ impl Model {
                 }
                 self.channels.insert(self.names, Vec::new());
                 let orders = match ticket {
-                    true => self.courier.opened(&agent, self.names, self.receipts, now),
-                    false => self.courier.called_us(&agent, self.names, self.receipts, now),
+                    true => self.courier.opened(&line, self.names, self.receipts, now),
+                    false => self.courier.called_us(&line, self.names, self.receipts, now),
                 };
                 self.obey(orders);
             }
             Step::Close(n) => {
                 let Some(channel) = self.nth(n) else { return };
                 self.channels.remove(&channel);
-                let orders = self.courier.closed(&agent, channel, now);
+                let orders = self.courier.closed(&line, channel, now);
                 self.obey(orders);
             }
             Step::Write(n) => {
                 let Some(channel) = self.nth(n).filter(|channel| !self.channels[channel].is_empty()) else { return };
                 let mid = self.channels.get_mut(&channel).map_or(0, |rows| rows.remove(0));
                 self.arrive(mid);
-                let orders = self.courier.handed(&agent, channel, mid, now);
+                let orders = self.courier.handed(&line, channel, mid, now);
                 self.obey(orders);
             }
             Step::Answer { carried } => {
@@ -227,17 +227,17 @@ impl Model {
                 }
                 self.names += 1;
                 self.channels.insert(self.names, Vec::new());
-                let orders = self.courier.answered(&agent, self.names, mid, carried, self.receipts, now);
+                let orders = self.courier.answered(&line, self.names, mid, carried, self.receipts, now);
                 self.obey(orders);
             }
             Step::Fail { closed, unsent } => {
                 let Some(mid) = self.dial.take() else { return };
-                let orders = self.courier.failed(&agent, mid, closed, unsent, "why", now);
+                let orders = self.courier.failed(&line, mid, closed, unsent, "why", now);
                 self.obey(orders);
             }
             Step::CallOff => {
                 let Some(mid) = self.dial else { return };
-                if let Some(orders) = self.courier.called_off(&agent, mid, now) {
+                if let Some(orders) = self.courier.called_off(&line, mid, now) {
                     self.dial = None;
                     self.obey(orders);
                 }
@@ -299,7 +299,7 @@ impl Model {
         assert!(self.store.is_empty(), "left: {:?}", self.store.keys());
         while let Some(channel) = self.nth(0) {
             self.channels.remove(&channel);
-            let orders = self.courier.closed(&self.agent.clone(), channel, self.now);
+            let orders = self.courier.closed(&self.line.clone(), channel, self.now);
             self.obey(orders);
         }
         assert_eq!(self.courier.peers(), 0, "something is left behind");

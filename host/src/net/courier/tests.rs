@@ -10,7 +10,7 @@ const START: Timestamp = Timestamp(1_700_000_000_000);
 pub(super) struct Desk {
     pub(super) courier: Courier,
     pub(super) now: Timestamp,
-    peer: AgentId,
+    peer: Line,
 }
 
 /// What a desk is told to do, without the messages.
@@ -44,14 +44,14 @@ pub(super) fn told(orders: Vec<Order>) -> Vec<Told> {
     orders.into_iter().map(one).collect()
 }
 
-pub(super) fn peer() -> AgentId {
-    AgentId("peer".to_owned())
+pub(super) fn peer() -> Line {
+    Line::named("peer")
 }
 
 pub(super) fn row(schedule: Schedule, keep: Keep, ticket: bool) -> Arc<OutboxRow> {
     let ticket = ticket.then(|| serde_json::json!({ "token": "t" }));
     let message = Outgoing {
-        to: Chad::agent(peer()),
+        to: Chad::agent(peer().agent()),
         from: "alice".to_owned(),
         target: "tally".to_owned(),
         action: "offer".to_owned(),
@@ -62,6 +62,7 @@ pub(super) fn row(schedule: Schedule, keep: Keep, ticket: bool) -> Arc<OutboxRow
         schedule,
         keep,
         report: true,
+        restricted: false,
     };
     Arc::new(OutboxRow { plugin: "tally".to_owned(), message, created: START, handed: false })
 }
@@ -72,7 +73,7 @@ impl Desk {
     }
 
     pub(super) fn post_as(&mut self, mid: u64, row: Arc<OutboxRow>, fresh: bool) -> Vec<Told> {
-        let post = Post { agent: self.peer.clone(), mid, row };
+        let post = Post { line: self.peer.clone(), mid, row };
         told(self.courier.post(vec![post], fresh, self.now))
     }
 
@@ -91,7 +92,7 @@ impl Desk {
 
     pub(super) fn rows(&self, mids: std::ops::RangeInclusive<u64>) -> Vec<Post> {
         let one = row(Schedule::Request, Keep::HandedOver, false);
-        mids.map(|mid| Post { agent: self.peer.clone(), mid, row: Arc::clone(&one) }).collect()
+        mids.map(|mid| Post { line: self.peer.clone(), mid, row: Arc::clone(&one) }).collect()
     }
 
     pub(super) fn opened(&mut self, channel: ChannelId, receipts: bool) -> Vec<Told> {

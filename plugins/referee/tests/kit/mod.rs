@@ -31,9 +31,11 @@ pub fn referee() -> Site {
     with::<Standard>()
 }
 
-/// A referee with this policy there.
+/// A referee with this policy there, which serves everybody.
 pub fn with<P: Policy>() -> Site {
-    Site::of_agent(&seed("R")).with::<Referee<P>>()
+    let mut site = Site::of_agent(&seed("R")).with::<Referee<P>>();
+    site.call("referee", "serve", json!({ "whom": "all" })).unwrap();
+    site
 }
 
 /// A lift of originator A for this referee, dated `date`, 120 s long; `n` tells it from others.

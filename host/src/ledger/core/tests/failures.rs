@@ -30,7 +30,7 @@ fn prepared() -> (Bench, Vec<Input>) {
                 Do::Invoke("r1".into(), vec![Do::Put("k".into(), "v".into())], false),
             ],
         ),
-        Input::Delivery { agent: agent('b'), mid: mids[0], fate: Fate::HandedOver, receipts: true },
+        Input::Delivery { line: agent('b').into(), mid: mids[0], fate: Fate::HandedOver, receipts: true },
         Input::Receipt { agent: agent('b'), receipt: Receipt { upto: mids[0], also: Vec::new() } },
         Input::Local { mid: done.released.local[0] },
         Input::Learn { from: tallyho_plugin::record::Chad::agent(agent('b')).at("b.example", 7) },

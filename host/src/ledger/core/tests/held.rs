@@ -89,14 +89,15 @@ fn timers_and_reports_wait_too() {
     let mut bench = Bench::new();
     let script = [Do::Timer("clock".into(), NOW), Do::Send(agent('b'), "note".into(), vec![])];
     bench.tell(&script);
-    let (mid, _) =
-        crate::ledger::outbox::window(&mut *bench.core.store.begin().unwrap(), &agent('b'), 0).unwrap().remove(0);
+    let (mid, _) = crate::ledger::outbox::window(&mut *bench.core.store.begin().unwrap(), &agent('b').into(), 0)
+        .unwrap()
+        .remove(0);
     stop(&mut bench);
     let due = bench.core.due(bench.now).unwrap();
     assert_eq!(due.len(), 1);
     bench.apply(due);
     assert!(bench.core.due(bench.now).unwrap().is_empty(), "it is put away, not asked for again and again");
-    bench.one(Input::Delivery { agent: agent('b'), mid, fate: Fate::HandedOver, receipts: false });
+    bench.one(Input::Delivery { line: agent('b').into(), mid, fate: Fate::HandedOver, receipts: false });
     assert!(bench.heard("r0").is_empty());
     go_on(&mut bench);
     assert_eq!(bench.heard("r0"), ["started", "handed over note", "timer clock"]);

@@ -8,5 +8,6 @@ mod outgoing;
 mod peers;
 mod probation;
 mod states;
+mod strangers;
 mod tickets;
 mod timers;

@@ -18,7 +18,7 @@ fn send_as(bench: &mut Bench, message: Outgoing) -> u64 {
 }
 
 fn delivery(mid: u64, fate: Fate, receipts: bool) -> Input {
-    Input::Delivery { agent: agent('b'), mid, fate, receipts }
+    Input::Delivery { line: agent('b').into(), mid, fate, receipts }
 }
 
 fn receipt(upto: u64) -> Input {
@@ -42,7 +42,7 @@ fn a_message_stays_until_its_receipt_and_its_handler_hears_once_that_it_was_hand
     bench.apply(vec![delivery(mid, Fate::HandedOver, true)]);
     assert_eq!(waiting(&mut bench), 1);
     let done = bench.apply(vec![receipt(mid)]);
-    assert_eq!(done.released.withdrawn, [(agent('b'), mid)]);
+    assert_eq!(done.released.withdrawn, [(agent('b').into(), mid)]);
     assert_eq!(waiting(&mut bench), 0);
     assert_eq!(bench.heard("r0"), ["handed over letter"]);
 }
@@ -82,7 +82,7 @@ fn without_receipts_a_message_is_done_when_handed_over_or_when_withdrawn() {
     let mut bench = Bench::new();
     let mid = send(&mut bench, "letter");
     let done = bench.apply(vec![delivery(mid, Fate::HandedOver, false)]);
-    assert_eq!(done.released.withdrawn, [(agent('b'), mid)]);
+    assert_eq!(done.released.withdrawn, [(agent('b').into(), mid)]);
     let kept = Outgoing { keep: Keep::Withdrawn, ..outgoing(agent('b'), "kept", &[]) };
     let mid = send_as(&mut bench, kept);
     for _ in 0..2 {
@@ -104,7 +104,7 @@ fn a_message_given_up_stays_and_one_to_be_sent_once_is_forgotten() {
     let once = Outgoing { schedule: Schedule::Once, ..outgoing(agent('b'), "once", &[]) };
     let mid = send_as(&mut bench, once);
     let done = bench.apply(vec![delivery(mid, stalled(), false)]);
-    assert_eq!(done.released.withdrawn, [(agent('b'), mid)]);
+    assert_eq!(done.released.withdrawn, [(agent('b').into(), mid)]);
     assert_eq!(waiting(&mut bench), 1);
     assert_eq!(bench.heard("r0"), ["stalled letter", "stalled once"]);
 }
@@ -137,7 +137,7 @@ fn what_is_replaced_or_withdrawn_in_the_batch_that_sent_it_never_leaves() {
     ]);
     assert_eq!(done.released.posts.len(), 1);
     assert_eq!(waiting(&mut bench), 1);
-    let stored = bench.core.refill(&agent('b'), 0).unwrap();
+    let stored = bench.core.refill(&agent('b').into(), 0).unwrap();
     assert_eq!(stored[0].mid, done.released.posts[0].mid);
 }
 
@@ -160,7 +160,7 @@ fn windows_of_the_outbox_follow_one_another_without_gap_or_repeat() {
     let mut after = 0;
     let mut seen = Vec::new();
     loop {
-        let posts = bench.core.refill(&agent('b'), after).unwrap();
+        let posts = bench.core.refill(&agent('b').into(), after).unwrap();
         let Some(last) = posts.last() else { break };
         after = last.mid;
         seen.extend(posts.iter().map(|post| post.row.message.key.parse::<u32>().unwrap()));
