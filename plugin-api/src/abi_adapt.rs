@@ -163,6 +163,7 @@ mod tests {
             tally: Some("t".into()),
             ticket: None,
             restricted: true,
+            asked: false,
             attempt: Some(3),
             body: vec![0xa0; 600],
         };

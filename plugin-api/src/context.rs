@@ -342,6 +342,55 @@ impl Outgoing {
             schedule: crate::services::Schedule::Request,
             keep: crate::services::Keep::HandedOver,
             report: false,
+            restricted: false,
         })
+    }
+
+    /// The same for a stranger: by a restricted channel (`R`, PROTOCOL 9.8, 10.2) to `to.host` and `to.port`,
+    /// where only `to.agent` can read it. No relation is needed, and none comes of it.
+    ///
+    /// It is tried once, or set `schedule` to [`Until`](crate::services::Schedule::Until) an instant; the other
+    /// schedules are refused. Fates are told as for any message. The answer comes as a
+    /// [`Message`](crate::Message) that is `restricted` and `asked`: `from.agent` is proven. Which actions may
+    /// come so the manifest says: [`Target::restricted`](crate::Target) and [`Target::answers`](crate::Target).
+    /// Its receiver cannot know who sends it, so what it says must prove itself.
+    ///
+    /// ```
+    /// # use tallyho_plugin::prelude::*;
+    /// use tallyho_plugin::services::{Outgoing, Schedule};
+    ///
+    /// # fn ask(referee: Chad, lift: &Value, hash: &str, context: &mut Context<'_>) -> Result<(), Fault> {
+    /// let mut check = Outgoing::new(referee, "", "lift", "check", lift)?.by_restricted_channel();
+    /// check.key = format!("check:{hash}");
+    /// check.schedule = Schedule::Until(context.now().plus(60_000));
+    /// context.send(&check)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn by_restricted_channel(mut self) -> Self {
+        self.restricted = true;
+        self.schedule = crate::services::Schedule::Once;
+        self
+    }
+
+    /// What every host checks of a message for a stranger before it takes it.
+    ///
+    /// # Errors
+    /// `Failed` where its schedule is another than the three that `by_restricted_channel` allows; `Refused` of
+    /// code `no-address` where nothing says where the stranger is.
+    pub fn check_restricted(&self) -> Result<(), Fault> {
+        use crate::services::Schedule::{Answer, Once, Until};
+        if !self.restricted || self.schedule == Answer {
+            return Ok(());
+        }
+        if self.ticket.is_some() || !matches!(self.schedule, Once | Until(_)) {
+            let text = format!("{}/{} for a stranger: sent once, or until an instant", self.target, self.action);
+            return Err(Fault::failed(text));
+        }
+        if self.to.host.is_none() || self.to.port.is_none() {
+            let text = format!("nothing says where agent {} is", self.to.agent.0);
+            return Err(Fault::refused(text).code("no-address").fix("name it as AGENT@HOST:PORT"));
+        }
+        Ok(())
     }
 }

@@ -35,7 +35,7 @@ pub struct Message {
     pub action: String,
     /// Recipient. `agent` is this site's; `cuid`, where present, is a user of this site.
     pub to: Chad,
-    /// Sender. `agent` is the agent that the channel proved, unless `restricted`.
+    /// Sender. `agent` is the agent that the channel proved, unless `restricted` and not `asked`.
     pub from: Chad,
     /// The envelope's `tally` member, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,9 +45,14 @@ pub struct Message {
     /// unused and close the channel unanswered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<Presented>,
-    /// The message came on a channel that proved nothing about its sender (PROTOCOL 1.5, `R`).
+    /// The message came on a restricted channel (PROTOCOL 1.5, `R`): nothing is proven about its sender,
+    /// unless `asked`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restricted: bool,
+    /// It came on a restricted channel that this site has opened (`Outgoing::by_restricted_channel`), so
+    /// that `from.agent` is proven: it is who was asked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked: bool,
     /// How often the sender says it has sent this message (diagnostic only).
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "try")]
     pub attempt: Option<u64>,
@@ -86,8 +91,8 @@ impl Message {
     }
 
     /// A message back to the sender, from the user it was sent to, with the same target; see
-    /// `Outgoing::new` for the defaults. Whoever proved nothing is answered on the channel that brought
-    /// the message and nowhere else (`Schedule::Answer`).
+    /// `Outgoing::new` for the defaults. What came by a restricted channel is answered on that channel and
+    /// nowhere else (`Schedule::Answer`).
     ///
     /// # Errors
     /// `Failed` where the object cannot be expressed.
@@ -95,7 +100,7 @@ impl Message {
         let user = self.to.cuid.clone().unwrap_or_default();
         let mut reply = crate::services::Outgoing::new(self.from.clone(), user, &self.target, action, object)?;
         if self.restricted {
-            reply.schedule = crate::services::Schedule::Answer;
+            (reply.restricted, reply.schedule) = (true, crate::services::Schedule::Answer);
         }
         Ok(reply)
     }

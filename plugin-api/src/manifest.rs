@@ -52,6 +52,10 @@ pub struct Target {
     /// Actions served on channels that prove nothing about their sender (PROTOCOL 1.5, `R`).
     #[serde(default)]
     pub restricted: Vec<String>,
+    /// Actions taken beside these as answers, on restricted channels that this site has opened
+    /// (`Outgoing::by_restricted_channel`).
+    #[serde(default)]
+    pub answers: Vec<String>,
     /// Actions for which `Handler::prepare` names signature checks; it is not asked for others.
     #[serde(default)]
     pub prepared: Vec<String>,
@@ -234,6 +238,7 @@ impl Target {
             relation: None,
             unrelated: Vec::new(),
             restricted: Vec::new(),
+            answers: Vec::new(),
             prepared: Vec::new(),
             yields: false,
         }
@@ -271,6 +276,13 @@ impl Target {
     #[must_use]
     pub fn restricted(mut self, actions: &[&str]) -> Self {
         self.restricted.extend(actions.iter().map(ToString::to_string));
+        self
+    }
+
+    /// The same, taking these actions as answers of strangers that this site has asked.
+    #[must_use]
+    pub fn answers(mut self, actions: &[&str]) -> Self {
+        self.answers.extend(actions.iter().map(ToString::to_string));
         self
     }
 

@@ -94,6 +94,10 @@ pub struct Outgoing {
     /// Whether `Event::Delivery` tells of each fate; terminal ones (`Stalled`, `Accepted`,
     /// `Refused`) are always told.
     pub report: bool,
+    /// By a restricted channel (`R`, PROTOCOL 1.5, 9.8, 10.2): to an agent that this site has no relation with,
+    /// at the `host` and `port` of `to` and nowhere else. See [`Outgoing::by_restricted_channel`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restricted: bool,
 }
 
 /// When a message is tried again (PROTOCOL 11.2).

@@ -48,6 +48,7 @@ fn say() -> Event {
         tally: None,
         ticket: None,
         restricted: false,
+        asked: false,
         attempt: Some(1),
         body,
     })

@@ -128,6 +128,7 @@ fn the_echo_example_answers_what_it_is_told() {
         tally: None,
         ticket: None,
         restricted: false,
+        asked: false,
         attempt: None,
         body: to_cbor(&said).unwrap(),
     };

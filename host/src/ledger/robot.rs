@@ -331,6 +331,7 @@ pub fn inbound(name: &str, mid: Option<u64>, script: &[Do]) -> Inbound {
         tally: None,
         ticket: None,
         restricted: false,
+        asked: false,
         attempt: None,
         body: to_cbor(&json!({ "name": name, "do": script })).unwrap(),
     };

@@ -40,6 +40,7 @@ fn row(agent: &AgentId) -> Arc<OutboxRow> {
         schedule: Schedule::Request,
         keep: Keep::HandedOver,
         report: false,
+        restricted: false,
     };
     Arc::new(OutboxRow { plugin: "tally".to_owned(), message, created: Timestamp(0), handed: false })
 }

@@ -30,6 +30,7 @@ async fn called(issuer: impl FnOnce(TcpStream) + Send + 'static) -> DialError {
         schedule: Schedule::Ticket,
         keep: Keep::HandedOver,
         report: true,
+        restricted: false,
     };
     let row = OutboxRow { plugin: "tally".to_owned(), message, created: Timestamp(0), handed: false };
     let serving = task::spawn(async move { issuer(listener.accept().await.unwrap().0) });

@@ -86,7 +86,8 @@ impl Net {
             return Err(format!("to.cuid {} is no user here", to.cuid.unwrap_or_default()));
         }
         let body = object.unwrap_or_default();
-        let message = Message { target, action, to, from, tally, ticket: None, restricted, attempt, body };
+        let message =
+            Message { target, action, to, from, tally, ticket: None, restricted, asked: false, attempt, body };
         let table = self.ledger().table();
         match route(&table, self.relations(), &message, self.now()) {
             Ok(_) => Ok(Inbound { message: message.into(), ticket, mid }),

@@ -88,7 +88,8 @@ fn check_target(target: &Target) -> Result<(), Refusal> {
     }
     distinct(&format!("actions of target {}", target.name), target.actions.iter().map(String::as_str))?;
     target.actions.iter().try_for_each(|action| name(&format!("action of target {}", target.name), action, WORD))?;
-    for (list, actions) in [("unrelated", &target.unrelated), ("restricted", &target.restricted)] {
+    let lists = [("unrelated", &target.unrelated), ("restricted", &target.restricted), ("answers", &target.answers)];
+    for (list, actions) in lists {
         if let Some(stray) = actions.iter().find(|action| !target.actions.contains(action)) {
             return refuse(
                 format!("target {} has {stray:?} under {list}, but not among its actions", target.name),
@@ -288,6 +289,7 @@ mod tests {
             (good().target(Target::new("no target", &[])), "target is \"no target\""),
             (good().target(Target::new("t", &["a", "a"])), "actions of target t has \"a\" twice"),
             (good().target(Target::new("t", &["a"]).restricted(&["b"])), "under restricted"),
+            (good().target(Target::new("t", &["a"]).answers(&["b"])), "under answers"),
             (good().target(Target::new("t", &["a"]).relation_in_object("")), "names its relation"),
             (with_command(CommandSpec::new("Show", "")), "command is \"Show\""),
             (with_command(CommandSpec::new("x", "").words(&["tally", "show"])), "reached by the words `tally show`"),

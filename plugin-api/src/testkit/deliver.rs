@@ -16,8 +16,8 @@ pub const DROPPED: &str = "dropped";
 impl Site {
     /// Delivers a message from the agent that its `from` names, after the checks that a host makes. A
     /// valid ticket is marked used if the handler succeeds. An agent that no relation lets in comes as a
-    /// stranger (PROTOCOL 1.5, `R`): `from` proves nothing then, and only what the target serves to
-    /// strangers gets through.
+    /// stranger (PROTOCOL 1.5, `R`), as does a message sent by a restricted channel: `from` proves nothing
+    /// then, unless it answers, and only what the target serves to strangers gets through.
     ///
     /// # Errors
     /// A fault of code [`DROPPED`] where the host would drop it, saying why; otherwise the handler's.
@@ -49,7 +49,11 @@ impl Site {
             }
             return Ok(());
         }
-        if !self.is_related(&message.from) && target.restricted.contains(&message.action) {
+        let serves = target.restricted.contains(&message.action);
+        if message.restricted && !serves && !(message.asked && target.answers.contains(&message.action)) {
+            return Err(dropped("the action is not served on restricted channels"));
+        }
+        if message.restricted || serves && !self.is_related(&message.from) {
             message.restricted = true;
             return self.run(&name, &Event::Message(message)).map(drop);
         }

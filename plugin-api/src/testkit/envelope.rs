@@ -3,7 +3,7 @@
 use super::state::Sent;
 use crate::event::Message;
 use crate::record::Chad;
-use crate::services::Outgoing;
+use crate::services::{Outgoing, Schedule};
 use serde_json::Value;
 
 /// A message on its way (PROTOCOL 3.1), its `object` in CBOR.
@@ -23,6 +23,10 @@ pub struct Envelope {
     pub tally: Option<String>,
     /// The envelope's `ticket`.
     pub ticket: Option<Value>,
+    /// It goes by a restricted channel (PROTOCOL 1.5, `R`), whoever its sender is to its recipient.
+    pub restricted: bool,
+    /// Its recipient has opened that channel and asked.
+    pub asked: bool,
 }
 
 impl Envelope {
@@ -37,6 +41,8 @@ impl Envelope {
             object: message.object.clone(),
             tally: message.tally.clone(),
             ticket: message.ticket.clone(),
+            restricted: message.restricted,
+            asked: message.restricted && message.schedule == Schedule::Answer,
         }
     }
 
@@ -49,7 +55,8 @@ impl Envelope {
         let (target, action) = verb.split_once('/').expect("a verb is written target/action");
         let object = crate::context::to_cbor(object).expect("JSON can always be expressed in CBOR");
         let (target, action) = (target.to_owned(), action.to_owned());
-        Envelope { to: to.clone(), from: from.clone(), target, action, object, tally: None, ticket: None }
+        let (to, from) = (to.clone(), from.clone());
+        Envelope { to, from, target, action, object, tally: None, ticket: None, restricted: false, asked: false }
     }
 
     /// The `object` member as JSON; `Null` where there is none.
@@ -65,7 +72,8 @@ impl Envelope {
             from: self.from.clone(),
             tally: self.tally.clone(),
             ticket: None,
-            restricted: false,
+            restricted: self.restricted,
+            asked: self.asked,
             attempt: None,
             body: self.object.clone(),
         }

@@ -161,6 +161,7 @@ impl Services for Running<'_> {
         if !message.from.is_empty() && !self.keys.users.contains_key(&message.from) {
             return Err(Fault::refused(format!("{} is no user of this site", message.from)));
         }
+        message.check_restricted()?;
         if self.state.outbox_full {
             return Err(Fault::host("many messages wait for that agent already").code(OUTBOX_FULL));
         }

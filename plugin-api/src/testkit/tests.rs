@@ -337,6 +337,46 @@ fn a_stranger_reaches_what_is_served_to_strangers_and_is_answered_on_its_own_cha
     assert_eq!(site.deliver(&knock("door/enter")).unwrap_err().code, DROPPED);
 }
 
+/// Asks a stranger at a door, and tells what is seen there.
+struct Visitor;
+
+impl Handler for Visitor {
+    fn manifest() -> Manifest {
+        let door = Target::new("door", &["seen", "enter"]).answers(&["seen"]);
+        Manifest::new("visitor", "0.1.0").target(door).command(CommandSpec::new("call", "asks"))
+    }
+
+    fn create() -> Result<Self, Fault> {
+        Ok(Visitor)
+    }
+
+    fn message(&self, message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
+        context.notice("alice", &json!({ "asked": message.asked, "seen": message.object::<Value>()? }))
+    }
+
+    fn command(&self, command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
+        let knock = Outgoing::new(command.arguments()?, "", "door", "knock", &json!({}))?;
+        context.send(&knock.by_restricted_channel()).map(|()| Value::Null)
+    }
+}
+
+#[test]
+fn a_stranger_asked_by_a_restricted_channel_answers_there_and_is_proven() {
+    let (caller, porter) = (Site::new(1).with::<Visitor>(), Site::new(2).with::<Porter>());
+    let mut net = Net::new(1, vec![caller, porter]);
+    let to = net.b().address();
+    net.a().command("call", to.to_value()).unwrap();
+    net.settle();
+    let seen = vec![("alice".to_owned(), json!({ "asked": true, "seen": { "restricted": true } }))];
+    assert_eq!((net.a().take_notices(), net.take_refusals()), (seen, Vec::new()));
+    // Nobody else may say so, and no address is nowhere to be asked.
+    let mut forged = Envelope::new(&stranger(), &net.a().address(), "door/seen", &json!({}));
+    forged.restricted = true;
+    assert_eq!(net.a().deliver(&forged).unwrap_err().code, DROPPED);
+    let nowhere = Chad::agent(to.agent).to_value();
+    assert_eq!(net.a().command("call", nowhere).unwrap_err().code, "no-address");
+}
+
 #[test]
 fn a_claim_that_yields_gives_way_in_whatever_order_plugins_are_loaded() {
     for mut site in [Site::new(3).with::<Porter>().with::<Master>(), Site::new(3).with::<Master>().with::<Porter>()] {

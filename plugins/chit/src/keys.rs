@@ -104,6 +104,7 @@ mod tests {
             tally: None,
             ticket: None,
             restricted: false,
+            asked: false,
             attempt: None,
             body: to_cbor(object).unwrap(),
         })

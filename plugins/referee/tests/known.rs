@@ -41,6 +41,7 @@ fn carry(from: &mut Site, to: &mut Site) -> Vec<Sent> {
             tally: None,
             ticket: None,
             restricted,
+            asked: false,
             attempt: None,
             body,
         };
@@ -137,8 +138,18 @@ fn credentials_that_nobody_asked_for_or_that_do_not_stand_change_nothing() {
     let bring = |site: &mut Site, from: &Chad, object: &Value| {
         let envelope = Envelope::new(from, &site.address(), "referee/creds", object);
         let Envelope { to, from, target, action, object: body, .. } = envelope;
-        let message =
-            Message { target, action, to, from, tally: None, ticket: None, restricted: false, attempt: None, body };
+        let message = Message {
+            target,
+            action,
+            to,
+            from,
+            tally: None,
+            ticket: None,
+            restricted: false,
+            asked: false,
+            attempt: None,
+            body,
+        };
         site.run("referee", &Event::Message(message))
     };
     bring(&mut site, &other.address(), &own).unwrap();

@@ -83,6 +83,7 @@ pub fn present(command: &Command, context: &mut Context<'_>) -> Result<Value, Fa
         schedule: Schedule::Ticket,
         keep: Keep::HandedOver,
         report: true,
+        restricted: false,
     })?;
     Ok(view(&row))
 }

@@ -502,6 +502,7 @@ fn the_checks_of_a_message_are_named_beforehand() {
         tally: None,
         ticket: None,
         restricted: false,
+        asked: false,
         attempt: None,
         body: tallyho_plugin::context::to_cbor(&object).unwrap(),
     });

@@ -124,6 +124,7 @@ fn message(mid: u64) -> Input {
         tally: None,
         ticket: None,
         restricted: false,
+        asked: false,
         attempt: Some(1),
         body: body.clone(),
     };

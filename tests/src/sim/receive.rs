@@ -71,7 +71,8 @@ fn inbound(running: &Running, users: &[&str], envelope: Envelope, mid: Option<u6
         return None;
     }
     let body = object.unwrap_or_default();
-    let message = Message { target, action, to, from, tally, ticket: None, restricted: false, attempt, body };
+    let message =
+        Message { target, action, to, from, tally, ticket: None, restricted: false, asked: false, attempt, body };
     match route(&running.table, &running.relations, &message, now) {
         Err(dropped) if !dropped.may_pass() => None,
         _ => Some(Inbound { message: message.into(), ticket, mid }),

@@ -166,6 +166,7 @@ impl Batch<'_> {
             tally: sent.tally.clone(),
             ticket: None,
             restricted: false,
+            asked: false,
             attempt: None,
             body: sent.object.clone(),
         };

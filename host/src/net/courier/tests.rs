@@ -62,6 +62,7 @@ pub(super) fn row(schedule: Schedule, keep: Keep, ticket: bool) -> Arc<OutboxRow
         schedule,
         keep,
         report: true,
+        restricted: false,
     };
     Arc::new(OutboxRow { plugin: "tally".to_owned(), message, created: START, handed: false })
 }
