@@ -24,13 +24,24 @@ pub fn along(over: &Boundary, action: &str, object: &Value, key: String, until: 
     Ok(message)
 }
 
-/// A message to an agent with whom we may share nothing: an originator, a referee, a terminus.
+/// A message to an agent with whom we may share nothing: an originator, a referee, a terminus. By a restricted
+/// channel (PROTOCOL 9.8, 10.2), but for this site itself.
 ///
 /// # Errors
 /// `Failed` where the object cannot be expressed.
-pub fn stranger(to: &Chad, action: &str, object: &Value, key: String, until: Timestamp) -> Result<Outgoing, Fault> {
+pub fn stranger(
+    context: &mut Context<'_>,
+    to: &Chad,
+    action: &str,
+    object: &Value,
+    key: String,
+    until: Timestamp,
+) -> Result<Outgoing, Fault> {
     let agent = Chad { cuid: None, ..to.clone() };
     let mut message = Outgoing::new(agent, "", TARGET, action, object)?;
+    if to.agent != context.site()?.agent {
+        message = message.by_restricted_channel();
+    }
     message.key = key;
     message.schedule = Schedule::Until(until);
     Ok(message)
@@ -76,7 +87,7 @@ pub fn term(context: &mut Context<'_>, lift: &Lift) -> Result<(), Fault> {
             object["pledge"] = pledge_value(given);
             along(top, "term", &object, term_key(lift), until)?
         }
-        _ => stranger(lift.core.org(), "term", &object, term_key(lift), until)?,
+        _ => stranger(context, lift.core.org(), "term", &object, term_key(lift), until)?,
     };
     message.report = true;
     context.send(&message)
@@ -126,7 +137,8 @@ pub fn commit(context: &mut Context<'_>, lift: &Lift) -> Result<(), Fault> {
     let mut object = lift.core.with_valid(true);
     object["signed"] = context.sign_agent(text.as_bytes())?.into();
     let (key, until) = (format!("commit {}", lift.name().text()), context.now().plus(limits::COMMIT));
-    context.send(&stranger(lift.core.referee(), "commit", &object, key, until)?)
+    let message = stranger(context, lift.core.referee(), "commit", &object, key, until)?;
+    context.send(&message)
 }
 
 /// `check` to the upstream neighbour, the originator or the referee (PROTOCOL 9.8).
@@ -141,8 +153,8 @@ pub fn check(context: &mut Context<'_>, lift: &Lift, whom: crate::record::Asked)
     let message = match (whom, &lift.top) {
         (Asked::Neighbour, Some(top)) => along(top, "check", &names, key, until)?,
         (Asked::Neighbour, None) => return Ok(()),
-        (Asked::Originator, _) => stranger(lift.core.org(), "check", &names, key, until)?,
-        (Asked::Referee, _) => stranger(lift.core.referee(), "check", lift.core.value(), key, until)?,
+        (Asked::Originator, _) => stranger(context, lift.core.org(), "check", &names, key, until)?,
+        (Asked::Referee, _) => stranger(context, lift.core.referee(), "check", lift.core.value(), key, until)?,
     };
     context.send(&message)
 }
@@ -158,7 +170,10 @@ pub fn push(context: &mut Context<'_>, lift: &Lift, ruling: &Ruling, upstream: b
     let over = if upstream { &lift.top } else { &lift.bottom };
     match (over, &lift.terminus) {
         (Some(over), _) => context.send(&along(over, action, &object, key(&over.tally), until)?),
-        (None, Some(terminus)) if !upstream => context.send(&stranger(terminus, action, &object, key("term"), until)?),
+        (None, Some(terminus)) if !upstream => {
+            let message = stranger(context, terminus, action, &object, key("term"), until)?;
+            context.send(&message)
+        }
         _ => Ok(()),
     }
 }

@@ -157,7 +157,7 @@ impl Network {
 
     fn leave(&mut self, place: usize, sent: &Sent) {
         let envelope = sent.envelope(&self.sites[place].address());
-        self.story.push((place, sent.message.action.clone()));
+        self.story.push((place, sent.verb()));
         let own = sent.message.to.agent == self.sites[place].agent();
         let swallowed = self.swallowed.contains(&(place, sent.message.action.clone()));
         if own || !swallowed && !self.dice.percent(self.weather.lost) {

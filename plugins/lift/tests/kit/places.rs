@@ -71,6 +71,8 @@ impl World {
         }
         world.net.calm(60_000);
         world.roads(count);
+        // Whether the referee's credentials have come is none of a lift's business.
+        world.net.take_refusals();
         world
     }
 
