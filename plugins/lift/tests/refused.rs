@@ -264,7 +264,7 @@ fn a_lost_fail_is_said_again_to_whoever_checks() {
     let mut world = World::row(5, 3);
     let referee = world.referee().to_string();
     world.net.sites[2].call("referee", "refuse", json!({ "chad": referee })).unwrap();
-    world.net.swallow(2, "fail");
+    world.net.swallow(2, "lift/fail");
     let lift = world.pay(100);
     world.net.settle();
     assert_eq!(world.states(&lift), ["seek", "pend", "none"]);

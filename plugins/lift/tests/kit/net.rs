@@ -31,7 +31,7 @@ pub struct Network {
     pub dice: Dice,
     /// Pairs of sites between which nothing is handed over.
     pub cut: BTreeSet<(usize, usize)>,
-    /// Actions that are lost.
+    /// `target/action` that is lost, by the site it comes from.
     pub swallowed: BTreeSet<(usize, String)>,
     flying: Vec<Envelope>,
     refusals: Vec<Fault>,
@@ -72,9 +72,9 @@ impl Network {
         self.swallowed.clear();
     }
 
-    /// Messages of this action from this site are handed over and lost.
-    pub fn swallow(&mut self, place: usize, action: &str) {
-        self.swallowed.insert((place, action.to_owned()));
+    /// Messages of this `target/action` from this site are handed over and lost.
+    pub fn swallow(&mut self, place: usize, verb: &str) {
+        self.swallowed.insert((place, verb.to_owned()));
     }
 
     /// Why messages had no effect since last asked.
@@ -159,7 +159,7 @@ impl Network {
         let envelope = sent.envelope(&self.sites[place].address());
         self.story.push((place, sent.verb()));
         let own = sent.message.to.agent == self.sites[place].agent();
-        let swallowed = self.swallowed.contains(&(place, sent.message.action.clone()));
+        let swallowed = self.swallowed.contains(&(place, sent.verb()));
         if own || !swallowed && !self.dice.percent(self.weather.lost) {
             self.flying.push(envelope.clone());
         }
