@@ -118,10 +118,7 @@ fn carry_out(
             Ok(())
         }
         Effect::Free => chits::free(context, &lift.core, &lift.edges),
-        Effect::Complete => {
-            let ruling = ruling_of(lift)?;
-            chits::complete(context, lift, &lift.edges, &ruling)
-        }
+        Effect::Complete => whole(context, lift),
         Effect::CompleteBelow => below(context, lift),
         Effect::Withdraw => say::withdraw(context, lift),
         Effect::Commit => {
@@ -191,6 +188,18 @@ fn promise(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> {
         _ => expires,
     };
     say::promise(context, lift, until)
+}
+
+/// Everything that was reserved. A circle that its originator had ruled before it was closed has no pledge on
+/// the closing tally, and nobody owes anything there.
+fn whole(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> {
+    let ruling = ruling_of(lift)?;
+    if lift.role == Role::Originator && lift.bottom.is_some() && lift.received.is_none() && lift.edges.len() > 1 {
+        let open = lift.edges.remove(0);
+        chits::free(context, &lift.core, std::slice::from_ref(&open))?;
+        lift.avoid.push(open.tally);
+    }
+    chits::complete(context, lift, &lift.edges, &ruling)
 }
 
 /// L20b: what downstream has pledged is ours, what we have not pledged upstream is nobody's.

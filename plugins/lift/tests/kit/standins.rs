@@ -47,7 +47,7 @@ pub struct Route;
 impl Handler for Route {
     fn manifest() -> Manifest {
         let command = |name: &str| CommandSpec::new(name, name).invocable();
-        let names = ["add", "tell", "unseal", "path.find", "route.want", "route.good", "route.fail"];
+        let names = ["add", "tell", "unseal", "sign", "path.find", "route.want", "route.good", "route.fail"];
         let manifest = Manifest::new("route", "0.0.0").tables(&["ways", "told"]);
         names.into_iter().map(command).fold(manifest, Manifest::command)
     }
@@ -65,6 +65,7 @@ impl Handler for Route {
                 Ok(json!({}))
             }
             "unseal" => context.invoke("host", "unseal", &given),
+            "sign" => Ok(context.sign_agent(given["text"].as_str().unwrap().as_bytes())?.into()),
             "tell" => context.invoke("lift", "route.told", &given),
             "path.find" => find(context, &given),
             "route.want" => {
