@@ -13,7 +13,7 @@ use tallyho_plugin::record::LiftCore;
 use tallyho_plugin::testkit::Envelope;
 
 /// Stories told where nothing else is asked for: a few seconds.
-const STORIES: std::ops::Range<u64> = 0..60;
+const STORIES: std::ops::Range<u64> = 0..30;
 
 fn seeds() -> std::ops::Range<u64> {
     let Ok(given) = std::env::var("TALLYHO_SEEDS") else { return STORIES };

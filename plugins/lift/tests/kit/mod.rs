@@ -3,6 +3,7 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod bench;
 pub mod net;
 pub mod places;
 pub mod standins;
