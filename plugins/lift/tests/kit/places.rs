@@ -5,6 +5,7 @@ use super::standins::{Route, Tally};
 use serde_json::{Value, json};
 use tallyho_chit::Chit;
 use tallyho_lift::Lifts;
+use tallyho_plugin::Handler;
 use tallyho_plugin::record::{Chad, LiftCore, canonical, hash_text};
 use tallyho_plugin::testkit::Site;
 use tallyho_referee::{Referee, Standard};
@@ -35,22 +36,23 @@ pub fn user(number: usize) -> String {
 impl World {
     /// So many sites in a row, with a way from the first to the last.
     pub fn row(seed: u64, sites: usize) -> World {
-        World::new(seed, sites, false)
+        World::new::<Route>(seed, sites, false).with_roads()
     }
 
     /// So many sites in a ring, with a way round it from the first.
     pub fn ring(seed: u64, sites: usize) -> World {
-        World::new(seed, sites, true)
+        World::new::<Route>(seed, sites, true).with_roads()
     }
 
-    fn new(seed: u64, count: usize, ring: bool) -> World {
+    /// The same with this route handler, which has to find the ways itself.
+    pub fn new<R: Handler>(seed: u64, count: usize, ring: bool) -> World {
         let place = |number: usize| {
             Site::new(seed * 100 + number as u64)
                 .with::<Tally>()
                 .with::<Chit>()
                 .with::<Referee<Standard>>()
                 .with::<Lifts>()
-                .with::<Route>()
+                .with::<R>()
                 .user(&user(number))
         };
         let mut sites: Vec<Site> = (0..count).map(place).collect();
@@ -70,10 +72,14 @@ impl World {
             world.net.sites[foil].call("chit", "set", order).unwrap();
         }
         world.net.calm(60_000);
-        world.roads(count);
         // Whether the referee's credentials have come is none of a lift's business.
         world.net.take_refusals();
         world
+    }
+
+    fn with_roads(mut self) -> World {
+        self.roads(self.count());
+        self
     }
 
     /// The referee's address.

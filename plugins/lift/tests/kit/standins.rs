@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tallyho_plugin::prelude::*;
 use tallyho_plugin::record::Chad;
-use tallyho_plugin::services::Relation;
+use tallyho_plugin::services::{NOT_SERVED, Relation};
 
 /// Keeps halves as they are given.
 pub struct Tally;
@@ -12,7 +12,7 @@ impl Handler for Tally {
     fn manifest() -> Manifest {
         let command = |name: &str| CommandSpec::new(name, name).invocable();
         let commands = ["put", "confirm", "chain"].map(command);
-        commands.into_iter().fold(Manifest::new("tally", "0.0.0").tables(&["tallies"]), Manifest::command)
+        commands.into_iter().fold(Manifest::new("tally", "0.0.0").tables(&["tallies", "partners"]), Manifest::command)
     }
 
     fn create() -> Result<Self, Fault> {
@@ -36,8 +36,13 @@ impl Handler for Tally {
             port: None,
             until: None,
         })?;
+        let (cuid, agent) = (half["partner"]["cuid"].as_str().unwrap(), half["partner"]["agent"].as_str().unwrap());
+        context.put("partners", format!("{user}\0{agent}\0{cuid}\0{uuid}"), &())?;
         context.put("tallies", format!("{uuid}\0{user}"), half)?;
-        Ok(json!({}))
+        match context.invoke::<Value>("route", "tally.told", &json!({ "user": user, "tally": uuid })) {
+            Err(fault) if fault.code != NOT_SERVED => Err(fault),
+            _ => Ok(json!({})),
+        }
     }
 }
 
