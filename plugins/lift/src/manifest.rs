@@ -59,7 +59,7 @@ fn views() -> Vec<CommandSpec> {
         CommandSpec::new("list", "Lifts under way: who is being asked, and when next")
             .words(&["lift", "list"])
             .argument(user("only those that move value of this user"))
-            .argument(Argument::option("from", ArgumentKind::Text, "go on where a list before said `next`"))
+            .argument(Argument::option("from", ArgumentKind::Text, "go on behind the row of this `name`"))
             .argument(Argument::option("limit", ArgumentKind::Integer, "at most 1000").default("50")),
         CommandSpec::new("show", "One lift, with its core and its way through this site")
             .words(&["lift", "show"])

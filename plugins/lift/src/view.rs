@@ -1,6 +1,6 @@
 //! What people are shown of lifts.
 
-use crate::record::{Asked, Lift, Name};
+use crate::record::{Asked, Lift};
 use crate::{limits, store};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -33,30 +33,34 @@ pub fn short(lift: &Lift) -> Value {
     shown
 }
 
-/// `list {user?, from?, limit?}` → `{lifts: […], next?}`: lifts under way, with who is being asked and when next.
+/// `list {user?, from?, limit?}`: lifts under way, with who is being asked and when next; the page behind the row
+/// whose `name` is `from`.
 ///
 /// # Errors
 /// The host's faults.
 pub fn list(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
     let Page { user, from, limit } = command.arguments()?;
-    let limit = limit.unwrap_or(limits::LISTED).clamp(1, limits::LISTED_MOST);
-    let names = store::open(context, from.as_deref(), limit)?;
-    let next = names.last().filter(|_| names.len() == limit as usize).map(Name::text);
-    let mut lifts = Vec::new();
-    for name in &names {
-        let Some(lift) = store::lift(context, name)? else { continue };
-        let concerns = |user: &String| {
-            lift.payment.user.as_ref() == Some(user) || lift.edges.iter().any(|edge| edge.halves.contains(user))
-        };
-        if user.as_ref().is_none_or(concerns) {
-            lifts.push(shown(&lift));
+    let limit = limit.unwrap_or(limits::LISTED).clamp(1, limits::LISTED_MOST) as usize;
+    let concerns = |lift: &Lift, user: &String| {
+        lift.payment.user.as_ref() == Some(user) || lift.edges.iter().any(|edge| edge.halves.contains(user))
+    };
+    let (mut lifts, mut after) = (Vec::new(), from);
+    loop {
+        let names = store::open(context, after.as_deref(), limits::LISTED_MOST)?;
+        for name in &names {
+            let Some(lift) = store::lift(context, name)? else { continue };
+            if user.as_ref().is_none_or(|user| concerns(&lift, user)) {
+                lifts.push(shown(&lift));
+            }
+            if lifts.len() == limit {
+                return Ok(Value::Array(lifts));
+            }
+        }
+        match names.last() {
+            Some(last) if names.len() == limits::LISTED_MOST as usize => after = Some(last.text()),
+            _ => return Ok(Value::Array(lifts)),
         }
     }
-    let mut answer = json!({ "lifts": lifts });
-    if let Some(next) = next {
-        answer["next"] = next.into();
-    }
-    Ok(answer)
 }
 
 /// `state {lift}` → `{lift, state, wait, units, why?}`: of a lift begun here, or else of one that passes. `wait` has
@@ -108,6 +112,7 @@ fn which(context: &mut Context<'_>, given: &str) -> Result<Lift, Fault> {
 
 fn shown(lift: &Lift) -> Value {
     let mut shown = short(lift);
+    shown["name"] = lift.name().text().into();
     shown["since"] = lift.since.text().into();
     shown["expires"] = lift.core.expires().text().into();
     shown["referee"] = lift.core.referee().to_string().into();

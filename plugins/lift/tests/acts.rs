@@ -117,7 +117,7 @@ fn a_lift_is_named_by_its_first_digits_and_its_state_says_what_may_be_waited_for
     assert_eq!(state["wait"], json!(["good", "found", "promised", "arrived"]));
     let fault = world.net.sites[0].call("lift", "state", json!({ "lift": "zz" })).unwrap_err();
     assert_eq!(fault.code, "no-such-lift");
-    assert_eq!(world.net.sites[0].call("lift", "list", json!({})).unwrap(), json!({ "lifts": [] }));
+    assert_eq!(world.net.sites[0].call("lift", "list", json!({})).unwrap(), json!([]));
 }
 
 #[test]
@@ -126,14 +126,16 @@ fn a_list_goes_on_where_the_page_before_ended() {
     world.net.isolate(0);
     let mut lifts: Vec<String> = (0..5).map(|_| world.pay(10)).collect();
     let (mut seen, mut from) = (Vec::new(), None);
-    for _ in 0..3 {
+    for rows in [2, 2, 1] {
         let page = world.net.sites[0].call("lift", "list", json!({ "limit": 2, "from": from })).unwrap();
-        seen.extend(page["lifts"].as_array().unwrap().iter().map(|lift| lift["lift"].as_str().unwrap().to_owned()));
-        from = page.get("next").cloned();
+        let page = page.as_array().unwrap();
+        assert_eq!(page.len(), rows);
+        seen.extend(page.iter().map(|lift| lift["lift"].as_str().unwrap().to_owned()));
+        from = page.last().map(|lift| lift["name"].clone());
     }
     lifts.sort();
     seen.sort();
-    assert_eq!((seen, from), (lifts, None));
+    assert_eq!(seen, lifts);
 }
 
 #[test]

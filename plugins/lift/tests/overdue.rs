@@ -307,7 +307,7 @@ fn lift_list_says_who_is_being_asked_and_when_next() {
     world.net.isolate(1);
     world.net.calm(152_000);
     let listed = world.net.sites[1].call("lift", "list", json!({})).unwrap();
-    let shown = &listed["lifts"][0];
+    let shown = &listed[0];
     assert_eq!((&shown["lift"], &shown["state"]), (&json!(lift), &json!("pend.check")));
     assert!(shown["asking"].as_str().unwrap().starts_with("u2:"), "{shown}");
     assert!(shown["next"].is_string());
