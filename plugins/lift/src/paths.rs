@@ -1,7 +1,7 @@
 //! Ways through the site, as the route handler finds them (PROTOCOL 7.3, 7.5, 8, 9.3 item 6).
 
 use crate::limits;
-use crate::record::{Boundary, Edge, Lift};
+use crate::record::{Boundary, Edge, Lift, Role};
 use crate::store::TALLIES;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -120,13 +120,13 @@ pub fn want(context: &mut Context<'_>, from: From<'_>, find: &Chad) -> Result<St
 }
 
 /// Tells the route that a lift has gone over it (R11), or that none has (R12). A partner who is the
-/// destination is reached without a route.
+/// destination is reached without a route, as is the originator of a circle from its terminus.
 ///
 /// # Errors
 /// The route handler's faults.
 pub fn tell(context: &mut Context<'_>, lift: &Lift, good: bool) -> Result<(), Fault> {
     let Some(top) = &lift.top else { return Ok(()) };
-    if top.partner.same_party(lift.core.find()) {
+    if lift.role == Role::Terminus || top.partner.same_party(lift.core.find()) {
         return Ok(());
     }
     let told = json!({ "via": { "user": top.user, "tally": top.tally }, "find": lift.core.find().to_value() });

@@ -45,7 +45,9 @@ fn a_payment_may_pass_four_relays_and_each_tells_its_route() {
     let lift = world.pay(TARGET);
     world.net.settle();
     assert!(world.states(&lift).iter().all(|state| state == "good"), "{:?}", world.states(&lift));
-    assert_eq!(world.told(0), ["route.good"], "R11");
+    let told: Vec<_> = (0..6).map(|place| world.told(place)).collect();
+    assert_eq!(told[..4], vec![vec!["route.good".to_owned()]; 4], "R11");
+    assert!(told[4].is_empty() && told[5].is_empty(), "the payee's neighbour needs no route");
     let more = world.pay(1);
     assert_eq!(world.state(0, &more), "draft.init", "the way is full, and another one is looked for");
     world.net.calm(120_000);
