@@ -4,6 +4,7 @@ use crate::record::{Asked, Lift, Role, Ruling};
 use crate::rules::{self, Facts};
 use crate::table::Happening;
 use crate::{chits, limits, say, store};
+use tallyho_plugin::fault::STRIKE;
 use tallyho_plugin::{Context, Fault, Message};
 
 /// L15, L31: asks the first one.
@@ -56,7 +57,11 @@ pub fn after_pending(context: &mut Context<'_>, lift: &mut Lift, from: Option<&M
 pub fn heard(context: &mut Context<'_>, hash: &str) -> Result<(), Fault> {
     let Some(ruling) = context.get::<Ruling>(store::HEARD, hash)? else { return Ok(()) };
     context.delete(store::HEARD, hash)?;
-    ruling_came(context, hash, ruling, None)
+    match ruling_came(context, hash, ruling, None) {
+        // The chit handler has found it good; were it not, this timer must not come again and again.
+        Err(fault) if fault.code == STRIKE => Ok(()),
+        outcome => outcome,
+    }
 }
 
 /// A ruling on a lift on record: verified, and applied to every way of it through this site.
@@ -72,7 +77,7 @@ pub fn ruling_came(
     let Some(core) = store::segments(context, hash)?.into_iter().next().map(|lift| lift.core) else { return Ok(()) };
     let text = core.valid_text(ruling.valid).map_err(chits::unwritable)?;
     if !context.verify_agent(&core.referee().agent, text.as_bytes(), &ruling.signed) {
-        return Err(Fault::refused(format!("lift {}: the ruling is not its referee's", core.uuid())));
+        return Err(Fault::refused(format!("lift {}: the ruling is not its referee's", core.uuid())).code(STRIKE));
     }
     rules::ruled(context, hash, &Facts { ruling: Some(ruling), message, ..Facts::default() })
 }

@@ -3,9 +3,11 @@
 use crate::originate::{self, Order};
 use crate::paths::{self, From};
 use crate::record::Lift;
+use crate::store::PARTNERS;
 use crate::{chits, limits, view};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tallyho_plugin::context::Scan;
 use tallyho_plugin::record::limits::MAX_INTEGER;
 use tallyho_plugin::record::{Chad, Invoice};
 use tallyho_plugin::{Command, Context, Fault};
@@ -27,14 +29,6 @@ struct Pay {
 struct Clear {
     #[serde(default)]
     user: Option<String>,
-}
-
-/// One of the users' tallies, as the tally handler keeps it.
-#[derive(Deserialize)]
-struct Row {
-    holder: String,
-    uuid: String,
-    status: String,
 }
 
 /// `pay {user, to, units?, memo?, ref?}` → `{lift, hash, state, units, to}`.
@@ -103,15 +97,16 @@ pub fn clear(command: &Command, context: &mut Context<'_>) -> Result<Value, Faul
     Ok(json!({ "begun": begun, "searched": searched }))
 }
 
-/// Open halves of this user, or of all; at most [`limits::CLEARED`].
+/// Halves of this user, or of all, whatever their state; at most [`limits::CLEARED`].
 fn halves(context: &mut Context<'_>, user: Option<&str>) -> Result<Vec<(String, String)>, Fault> {
-    let scan = tallyho_plugin::context::Scan { limit: limits::SCANNED, ..Default::default() };
-    let rows: Vec<(Vec<u8>, Row)> = context.scan(crate::store::TALLIES, &scan)?;
-    let open = rows
-        .into_iter()
-        .map(|(_, row)| row)
-        .filter(|row| row.status == "open" && user.is_none_or(|user| row.holder == user));
-    Ok(open.map(|row| (row.holder, row.uuid)).take(limits::CLEARED).collect())
+    let prefix = user.map(|user| format!("{user}\0")).unwrap_or_default();
+    let rows: Vec<(Vec<u8>, ())> = context.scan(PARTNERS, &Scan::beginning(prefix, limits::CLEARED))?;
+    let half = |key: &[u8]| {
+        let key = std::str::from_utf8(key).ok()?;
+        let (user, (_, tally)) = (key.split_once('\0')?.0, key.rsplit_once('\0')?);
+        Some((user.to_owned(), tally.to_owned()))
+    };
+    Ok(rows.iter().filter_map(|(key, ())| half(key)).collect())
 }
 
 /// Whom to pay, and what an invoice says beside.

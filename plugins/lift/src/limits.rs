@@ -86,11 +86,9 @@ pub const LISTED: u32 = 50;
 /// Lifts that one `lift list` shows at most.
 pub const LISTED_MOST: u32 = 1_000;
 
-/// Tallies of one user that `lift clear` looks at: each costs a search for ways.
-pub const CLEARED: usize = 50;
+/// Tallies that one `lift clear` looks at: each costs a search for ways. Of more, the rest is left
+/// for a call that names another user.
+pub const CLEARED: u32 = 50;
 
 /// Lifts that one `lift clear` begins at most.
 pub const CLEARS: usize = 10;
-
-/// Rows of tallies read by one `lift clear`, some 5 kB each.
-pub const SCANNED: u32 = 1_000;

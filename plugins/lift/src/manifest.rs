@@ -20,7 +20,7 @@ pub fn manifest() -> Manifest {
                 .prepared(&["promise", "fail", "term"]),
         )
         .tables(store::TABLES)
-        .reads(&[store::TALLIES]);
+        .reads(&[store::TALLIES, store::PARTNERS]);
     acts().into_iter().chain(views()).chain(for_plugins()).fold(manifest, Manifest::command)
 }
 
@@ -82,13 +82,14 @@ fn for_plugins() -> Vec<CommandSpec> {
     ]
 }
 
-/// `--wait good`, and any state or stage before; a lift that has come to nothing ends the wait.
+/// `--wait good`, or any state or stage before; a lift that has come to nothing ends the wait. Without it nobody
+/// waits.
 fn waiting() -> Wait {
     Wait {
         command: "state".to_owned(),
         argument: "lift".to_owned(),
         member: "wait".to_owned(),
-        always: vec!["void".to_owned()],
+        always: Vec::new(),
         failed: vec!["void".to_owned()],
     }
 }

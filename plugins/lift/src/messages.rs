@@ -7,6 +7,7 @@ use crate::table::{Guard, Happening};
 use crate::{asking, chits, promise, referees, store};
 use serde::Deserialize;
 use serde_json::Value;
+use tallyho_plugin::fault::STRIKE;
 use tallyho_plugin::record::{Arrival, LiftCore, Pledge, Release};
 use tallyho_plugin::{Context, Fault, Message};
 
@@ -75,7 +76,9 @@ fn fail(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
         }
         let fits = lift.given.is_some() && release.hash == hash && release.tally == *tally;
         if !fits || release.agent != message.from.agent || !stands(context, release.check())? {
-            return Err(Fault::refused(format!("lift {uuid}: the release on tally {tally} does not stand")));
+            return Err(
+                Fault::refused(format!("lift {uuid}: the release on tally {tally} does not stand")).code(STRIKE)
+            );
         }
         rules::answered(context, &mut lift)?;
         if rows_hold(&lift, Happening::PeerFail) {
@@ -106,7 +109,7 @@ fn term(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
     }
     let arrived = term.agent == lift.core.find().agent && term.hash == hash && stands(context, term.check())?;
     if !arrived {
-        return Err(Fault::refused(format!("lift {uuid}: the arrival is not its destination's")));
+        return Err(Fault::refused(format!("lift {uuid}: the arrival is not its destination's")).code(STRIKE));
     }
     let mut facts = Facts::of(message);
     if closes(context, message, &lift, pledge.as_ref())? && context.now() < lift.core.expires() {
@@ -154,7 +157,8 @@ fn check(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
         },
     };
     let facts = Facts::of(message);
-    if let Some(tally) = &message.tally {
+    // A stranger is no neighbour, whatever tally it names.
+    if let Some(tally) = message.tally.as_ref().filter(|_| !message.restricted) {
         for mut lift in store::segments(context, &hash)? {
             let neighbours = lift.neighbours().any(|at| at.tally == *tally && at.partner.same_party(&message.from));
             if neighbours {

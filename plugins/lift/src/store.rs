@@ -33,6 +33,8 @@ pub const TABLES: &[&str] = &[LIFTS, NAMES, TOMBS, OPEN, COUNTS, ENDING, WAITING
 
 /// uuid, 0, holder → the half as the tally handler keeps it.
 pub const TALLIES: &str = "tally.tallies";
+/// holder, 0, agent, 0, cuid, 0, uuid → nothing: a holder's tallies by partner.
+pub const PARTNERS: &str = "tally.partners";
 
 /// How many rows there are of what has a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
