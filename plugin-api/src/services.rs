@@ -295,6 +295,13 @@ pub mod host_command {
     pub const TICKET_REVOKE: &str = "ticket.revoke";
     /// `{subject?}` → array of the calling plugin's tokens: `{token, user, subject, reuse, expires, limit, used, by, revoked}`.
     pub const TICKET_LIST: &str = "ticket.list";
+    /// `{to, prologue, text}` → `{sealed}`, base64url: the text in one Noise `N` message that only the agent `to` can
+    /// open, and only with the same prologue (PROTOCOL 9.1). A replay of the event makes the same one. Fault
+    /// `Usage` where `to` is no usable key or the text is longer than 60,000 bytes.
+    pub const SEAL: &str = "seal";
+    /// `{prologue, sealed}` → `{text}`: what was sealed so for this site's agent; null where it was not, or is no
+    /// text.
+    pub const UNSEAL: &str = "unseal";
 }
 
 #[cfg(test)]

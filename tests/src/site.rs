@@ -83,6 +83,7 @@ pub fn program() -> &'static Path {
         build_library("tallyho-tally");
         build_library("tallyho-chit");
         build_library("tallyho-referee");
+        build_library("tallyho-lift");
         build_program("tallyho")
     })
 }

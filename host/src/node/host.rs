@@ -12,6 +12,7 @@ use crate::site::relations::RelationRegistry;
 use crate::site::tickets::{self, OrderError};
 use crate::site::users::{self, Custody, User, UserError};
 use crate::store::StoreError;
+use crate::wire::{Identity, seal};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ use tallyho_plugin::Fault;
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::keys::PublicKey;
 use tallyho_plugin::record::ticket::TicketText;
-use tallyho_plugin::record::{AgentId, Chad};
+use tallyho_plugin::record::{AgentId, Chad, base64v};
 use tallyho_plugin::services::{TicketOrder, host_command};
 
 /// Keys, books and address of the site.
@@ -101,6 +102,22 @@ struct Token {
 }
 
 #[derive(Deserialize)]
+struct Seal {
+    to: AgentId,
+    prologue: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Sealed {
+    prologue: String,
+    sealed: String,
+}
+
+/// Bytes of a text to be sealed: what one Noise message takes, less the seal, in round figures.
+const SEALED_BYTES: usize = 60_000;
+
+#[derive(Deserialize)]
 struct Subject {
     #[serde(default)]
     subject: Option<String>,
@@ -155,6 +172,26 @@ impl Host for SiteHost {
                 let plugin = caller(call)?;
                 let listed = tickets::list(call.buffer, Some(&plugin), subject.as_deref()).map_err(store)?;
                 to_cbor(&listed)
+            }
+            host_command::SEAL => {
+                let Seal { to, prologue, text } = arguments(name, argument)?;
+                if text.len() > SEALED_BYTES {
+                    let bytes = text.len();
+                    return Err(Fault::usage(format!("seal: a text of {bytes} bytes, at most {SEALED_BYTES}")));
+                }
+                let mut ephemeral = [0; 32];
+                call.random.fill(&mut ephemeral);
+                let sealed = seal::seal(&to, prologue.as_bytes(), text.as_bytes(), ephemeral);
+                let sealed = sealed.map_err(|error| Fault::usage(format!("seal: {error}")))?;
+                to_cbor(&json!({ "sealed": base64v::encode(sealed) }))
+            }
+            host_command::UNSEAL => {
+                let Sealed { prologue, sealed } = arguments(name, argument)?;
+                let identity = Identity::from_seed(self.keys.agent().seed());
+                let text = base64v::decode(&sealed)
+                    .and_then(|sealed| seal::unseal(&identity, prologue.as_bytes(), &sealed))
+                    .and_then(|text| String::from_utf8(text).ok());
+                to_cbor(&json!({ "text": text }))
             }
             "user.put" if call.caller.is_none() => {
                 let NewUser { cuid, name: shown, public, custody } = arguments(name, argument)?;

@@ -11,6 +11,7 @@
 //! | [`transport`] | `T` packets into messages, in either order of the keys (A.2, A.3) |
 //! | [`envelope`] | messages, JSON or CBOR, into checked envelopes and back (3.1) |
 //! | [`ext`] | what two hosts of ours agree on beyond the protocol (A.4) |
+//! | [`seal`] | a text into one that a certain agent alone can read, and back (9.1) |
 //!
 //! A message travels `FrameReader` → `Open::open_in_place` → `Envelope::parse` →
 //! [`envelope::authenticate`], and only the last makes an [`Authenticated`] envelope.
@@ -25,6 +26,7 @@ pub mod handshake;
 pub mod keys;
 pub mod limits;
 mod noise;
+pub mod seal;
 pub mod transport;
 
 #[cfg(test)]

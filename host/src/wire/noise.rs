@@ -36,23 +36,32 @@ pub(super) enum Ephemeral {
     /// The system's random bytes.
     #[default]
     Fresh,
-    /// Test vectors fix it.
-    #[cfg(test)]
-    Fixed([u8; KEY]),
+    /// These bytes: drawn by an event that may be replayed, or fixed by test vectors.
+    Given([u8; KEY]),
 }
 
-/// Begins a handshake towards the holder of a static key.
+/// Begins a handshake towards the holder of a static key. The wire has no prologue (PROTOCOL A.2).
 pub(super) fn initiate(
     pattern: Pattern,
     identity: Option<&Identity>,
     remote: &[u8; KEY],
     ephemeral: Ephemeral,
 ) -> Result<Box<HandshakeState>, WireError> {
-    let mut builder = builder(pattern, ephemeral).remote_public_key(remote);
-    if let Some(identity) = identity {
-        builder = builder.and_then(|builder| builder.local_private_key(identity.pair()));
-    }
-    builder.and_then(Builder::build_initiator).map(Box::new).map_err(internal)
+    begin(pattern, identity, Some(remote), b"", ephemeral)
+}
+
+/// The same with a prologue.
+pub(super) fn begin(
+    pattern: Pattern,
+    identity: Option<&Identity>,
+    remote: Option<&[u8; KEY]>,
+    prologue: &[u8],
+    ephemeral: Ephemeral,
+) -> Result<Box<HandshakeState>, WireError> {
+    prepared(pattern, identity, remote, prologue, ephemeral)
+        .and_then(Builder::build_initiator)
+        .map(Box::new)
+        .map_err(internal)
 }
 
 /// Begins a handshake as the one who was called; `remote` for KK.
@@ -62,11 +71,38 @@ pub(super) fn respond(
     remote: Option<&[u8; KEY]>,
     ephemeral: Ephemeral,
 ) -> Result<Box<HandshakeState>, WireError> {
-    let mut builder = builder(pattern, ephemeral).local_private_key(identity.pair());
+    answer(pattern, identity, remote, b"", ephemeral)
+}
+
+/// The same with a prologue.
+pub(super) fn answer(
+    pattern: Pattern,
+    identity: &Identity,
+    remote: Option<&[u8; KEY]>,
+    prologue: &[u8],
+    ephemeral: Ephemeral,
+) -> Result<Box<HandshakeState>, WireError> {
+    prepared(pattern, Some(identity), remote, prologue, ephemeral)
+        .and_then(Builder::build_responder)
+        .map(Box::new)
+        .map_err(internal)
+}
+
+fn prepared<'b>(
+    pattern: Pattern,
+    identity: Option<&'b Identity>,
+    remote: Option<&'b [u8; KEY]>,
+    prologue: &'b [u8],
+    ephemeral: Ephemeral,
+) -> Result<Builder<'b>, snow::Error> {
+    let mut builder = builder(pattern, ephemeral).prologue(prologue);
+    if let Some(identity) = identity {
+        builder = builder.and_then(|builder| builder.local_private_key(identity.pair()));
+    }
     if let Some(remote) = remote {
         builder = builder.and_then(|builder| builder.remote_public_key(remote));
     }
-    builder.and_then(Builder::build_responder).map(Box::new).map_err(internal)
+    builder
 }
 
 /// Appends one handshake message as a frame; `overhead` is what it adds to the payload.
@@ -108,7 +144,7 @@ fn builder<'b>(pattern: Pattern, ephemeral: Ephemeral) -> Builder<'b> {
     Builder::with_resolver(PARAMS[pattern as usize].clone(), Box::new(Resolver(ephemeral)))
 }
 
-fn internal(error: snow::Error) -> WireError {
+pub(super) fn internal(error: snow::Error) -> WireError {
     match error {
         snow::Error::Rng => WireError::Internal("no random bytes"),
         snow::Error::Dh => WireError::Internal("the peer's key is of low order"),
@@ -124,8 +160,7 @@ impl CryptoResolver for Resolver {
     fn resolve_rng(&self) -> Option<Box<dyn Random>> {
         match self.0 {
             Ephemeral::Fresh => RingResolver.resolve_rng(),
-            #[cfg(test)]
-            Ephemeral::Fixed(key) => Some(Box::new(FixedRandom(key))),
+            Ephemeral::Given(key) => Some(Box::new(GivenRandom(Zeroizing::new(key)))),
         }
     }
 
@@ -145,13 +180,16 @@ impl CryptoResolver for Resolver {
     }
 }
 
-#[cfg(test)]
-struct FixedRandom([u8; KEY]);
+/// Random bytes that the caller has drawn: enough for one ephemeral key.
+struct GivenRandom(Zeroizing<[u8; KEY]>);
 
-#[cfg(test)]
-impl Random for FixedRandom {
+impl Random for GivenRandom {
     fn try_fill_bytes(&mut self, destination: &mut [u8]) -> Result<(), snow::Error> {
-        destination.copy_from_slice(&self.0);
+        let key: &[u8] = &*self.0;
+        match destination.len() {
+            KEY => destination.copy_from_slice(key),
+            _ => return Err(snow::Error::Rng),
+        }
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use super::running::Running;
 use super::tickets::Issued;
 use crate::Fault;
 use crate::context::to_cbor;
+use crate::record::{AgentId, base64v};
 use crate::services::{Services, TicketOrder, host_command};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -26,6 +27,19 @@ struct Filter {
     subject: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct Seal {
+    to: AgentId,
+    prologue: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Sealed {
+    prologue: String,
+    sealed: String,
+}
+
 /// Answers a host command.
 pub(crate) fn call(running: &mut Running<'_>, command: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {
     let answer = match command {
@@ -34,6 +48,8 @@ pub(crate) fn call(running: &mut Running<'_>, command: &str, argument: &[u8]) ->
         host_command::TICKET_ISSUE => issue(running, read(argument)?)?,
         host_command::TICKET_REVOKE => revoke(running, &read::<Token>(argument)?.token)?,
         host_command::TICKET_LIST => list(running, &read(argument)?),
+        host_command::SEAL => seal(&read::<Seal>(argument)?)?,
+        host_command::UNSEAL => unseal(running, &read::<Sealed>(argument)?),
         _ => return Err(Fault::refused(format!("the host has no command {command}"))),
     };
     to_cbor(&answer)
@@ -99,6 +115,23 @@ fn list(running: &Running<'_>, filter: &Filter) -> Value {
             })
         })
         .collect()
+}
+
+/// A stand-in for Noise, which this crate does not know: anybody could read it, but who may is kept to.
+fn seal(order: &Seal) -> Result<Value, Fault> {
+    AgentId::parse(&order.to.0).map_err(|error| Fault::usage(format!("to: {error}")))?;
+    let text = json!([order.to, order.prologue, order.text]).to_string();
+    Ok(json!({ "sealed": base64v::encode(text) }))
+}
+
+fn unseal(running: &Running<'_>, order: &Sealed) -> Value {
+    let bytes = base64v::decode(&order.sealed).unwrap_or_default();
+    let (to, prologue, text): (AgentId, String, String) = match serde_json::from_slice(&bytes) {
+        Ok(parts) => parts,
+        Err(_) => return json!({ "text": null }),
+    };
+    let ours = to == running.keys.address.agent && prologue == order.prologue;
+    json!({ "text": ours.then_some(text) })
 }
 
 /// The calling plugin's tickets, this event's included.

@@ -8,8 +8,10 @@ use crate::store::REFEREES;
 use crate::table::{Guard, Happening};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::{Value, json};
 use tallyho_plugin::Fault;
 use tallyho_plugin::record::{ChitRecord, ChitType};
+use tallyho_plugin::services::NOT_SERVED;
 
 /// What the referee handler keeps of a referee, as far as it matters here.
 #[derive(Deserialize)]
@@ -43,12 +45,27 @@ pub fn admit(desk: &mut Desk<'_, '_>, chit: &ChitRecord) -> Result<Admitted, Fau
     let stored = desk.entry(chit.uuid())?;
     let outcome = rules::step(desk, chit.uuid(), stored, Happening::PeerGood, Input::Chit(chit))?;
     Ok(match (outcome.rule, outcome.entry) {
-        (Some(rule), Some(entry)) if rule.next.is_some() => Admitted::New(entry),
+        (Some(rule), Some(entry)) if rule.next.is_some() => {
+            if chit.kind() == ChitType::Lift {
+                tell_lift(desk, chit)?;
+            }
+            Admitted::New(entry)
+        }
         (Some(rule), Some(entry)) if rule.guards.contains(&Guard::OtherCore) => Admitted::Conflicting(entry),
         (Some(rule), Some(entry)) if rule.guards.contains(&Guard::Valid) => Admitted::Resigned(entry, chit.clone()),
         (Some(_), Some(entry)) => Admitted::Known(entry),
         _ => Admitted::Invalid(reason(&outcome.why)),
     })
+}
+
+/// A good lift chit is itself a ruling (PROTOCOL 9.6): the lift handler, where one is loaded, hears of it.
+fn tell_lift(desk: &mut Desk<'_, '_>, chit: &ChitRecord) -> Result<(), Fault> {
+    let lift = chit.reference().map(|reference| &reference["lift"]);
+    let ruling = json!({ "lift": lift, "sign": chit.sign() });
+    match desk.context.invoke::<Value>("lift", "ruled", &ruling) {
+        Err(fault) if fault.code != NOT_SERVED => Err(fault),
+        _ => Ok(()),
+    }
 }
 
 /// The last thing that did not hold, which is the one that came nearest.

@@ -177,8 +177,8 @@ fn no_tally(user: &str, payee: &Chad, other: &[Shared]) -> Fault {
     let fault = Fault::refused(format!("{user} has no open tally with {payee}")).code("no-tally");
     match other {
         [] => fault.fix(
-            "open one with the payee by a ticket (`tallyho ticket new`, `tallyho ticket use`); \
-             paying over other people's tallies needs lifts, which are not there yet",
+            "open one with the payee by a ticket (`tallyho ticket new`, `tallyho ticket use`), \
+             or pay over other people's tallies with `tallyho lift pay`",
         ),
         [one, ..] => fault.fix(format!("tally {} is in state {}; see `tallyho tally list`", one.uuid, one.state)),
     }

@@ -18,6 +18,8 @@ const SHOWN: &[(&[&str], &[&str])] = &[
     (&["invoice", "pay"], PAID),
     (&["chit", "list"], &["uuid", "by", "type", "units", "state", "index", "confirmed", "date", "memo"]),
     (&["invoice", "new"], &["chad", "units", "memo", "link"]),
+    (&["lift", "list"], &["lift", "role", "state", "units", "to", "asking", "next"]),
+    (&["lift", "pay"], &["lift", "state", "units", "to", "why"]),
     (&["tally", "list"], &["uuid", "holder", "partner", "side", "state", "net", "memo"]),
     (&["ticket", "list"], &["token", "user", "kind", "state", "expires", "reuse", "issuer", "tally"]),
     (&["ticket", "new"], &["tally", "token", "expires", "link", "uri"]),

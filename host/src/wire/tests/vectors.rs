@@ -35,7 +35,7 @@ impl Vectors {
     }
 
     fn ephemeral(&self, pattern: &str, who: &str) -> Ephemeral {
-        Ephemeral::Fixed(self.key(&format!("/vectors/{pattern}/{who}_ephemeral_private")))
+        Ephemeral::Given(self.key(&format!("/vectors/{pattern}/{who}_ephemeral_private")))
     }
 
     fn frame(&self, pattern: &str, message: usize) -> Vec<u8> {

@@ -1,0 +1,186 @@
+//! Lifts that begin here: payments and clearings (PROTOCOL 9.7 L1 to L4, 9.9).
+
+use crate::paths::{self, From};
+use crate::plan::Plan;
+use crate::promise::take;
+use crate::record::{Boundary, Lift, Payment, Role, Ruling};
+use crate::rules::{self, Facts};
+use crate::state::State;
+use crate::table::{Guard, Happening};
+use crate::{chits, limits, referees, store};
+use serde_json::{Value, json};
+use tallyho_plugin::context::SiteAddress;
+use tallyho_plugin::record::{Chad, LiftCore};
+use tallyho_plugin::{Context, Fault};
+
+/// What is wanted of a new lift.
+pub struct Order {
+    /// Milli-CHIPs.
+    pub units: i64,
+    /// The destination.
+    pub find: Chad,
+    /// The payor, or the user whose tally value comes in by.
+    pub user: String,
+    /// The tally by which value comes in, of a clearing.
+    pub bottom: Option<Boundary>,
+    /// What for.
+    pub memo: Option<String>,
+    /// Invoice data.
+    pub reference: Option<Value>,
+}
+
+/// L1: makes L and the record, and looks for a way at once. `None` where there is none to a destination that no
+/// route may come to either.
+///
+/// # Errors
+/// `Refused` where no referee is accepted, or L would be too large; `custody` where the payor's key is kept
+/// elsewhere; the host's faults.
+pub fn begin(context: &mut Context<'_>, order: Order) -> Result<Lift, Fault> {
+    let (site, now, uuid) = (context.site()?, context.now(), context.uuid());
+    let inside = order.find.agent == site.agent;
+    let expires = now.plus(limits::LIFE_SECONDS * limits::SECOND);
+    let referee = match inside {
+        true => Chad::agent(site.agent.clone()).at(site.host.as_str(), site.port),
+        false => referees::accepted(context, None, Some(expires))?.into_iter().next().ok_or_else(no_referee)?,
+    };
+    let mut core = json!({
+        "lift": uuid, "date": now.text(), "life": limits::LIFE_SECONDS, "units": order.units,
+        "find": order.find.party().to_value(), "org": agent(&site), "ref": referee.to_value(),
+    });
+    let unplanned = parse(core.clone())?;
+    let plan = match &order.bottom {
+        Some(_) => Plan::Circle { user: order.user.clone() },
+        None => {
+            let text = order_text(&unplanned, &order.reference, &order.memo)?;
+            let sign = context.sign_user(&order.user, text.as_bytes())?;
+            let (payor, reference, memo) = (order.user.clone(), order.reference.clone(), order.memo.clone());
+            Plan::Payment { payor, reference, memo, sign: Some(sign) }
+        }
+    };
+    let sign = match &plan {
+        Plan::Payment { sign, .. } => sign.clone(),
+        Plan::Circle { .. } => None,
+    };
+    if !inside {
+        core["org"]["plan"] = plan.seal(&order.find.agent, &uuid, context)?.into();
+    }
+    let core = parse(core)?;
+    if core.canonical().len() > limits::CORE_BYTES {
+        let text = format!("the lift would have {} bytes, at most {}", core.canonical().len(), limits::CORE_BYTES);
+        return Err(Fault::refused(text).code("too-large").fix("shorten --memo or --ref"));
+    }
+    if !store::has_room(context, order.bottom.as_ref().map(|bottom| bottom.tally.as_str()))? {
+        return Err(Fault::refused("as many lifts are under way as this site takes")
+            .code("busy")
+            .fix("wait until some are done; see `lift list`"));
+    }
+    let mut lift = Lift::new(core, Role::Originator, now);
+    lift.exp = lift.core.expires().plus(-limits::LEAST_USEFUL);
+    lift.bottom = order.bottom;
+    let (user, other) = (Some(order.user), Some(order.find).filter(|_| lift.bottom.is_none()));
+    lift.payment = Payment { user, other, memo: order.memo, reference: order.reference, sign };
+    rules::step(context, &mut lift, Happening::Wanted, &Facts::default())?;
+    if !set_out(context, &mut lift)? {
+        let to = lift.payment.other.clone().unwrap_or_else(|| lift.core.find().clone());
+        if paths::want(context, from(&lift), &to)? != "pend" {
+            return Err(no_way(&lift));
+        }
+    }
+    Ok(lift)
+}
+
+/// L2 to L4: looks at the order and for a way, and sets out where there is one.
+///
+/// # Errors
+/// The host's faults.
+fn set_out(context: &mut Context<'_>, lift: &mut Lift) -> Result<bool, Fault> {
+    if let (Some(user), None) = (lift.payment.user.clone(), &lift.bottom) {
+        let public = context.user(&user)?.cert["public"].clone();
+        let text = order_text(&lift.core, &lift.payment.reference, &lift.payment.memo)?;
+        let sign = lift.payment.sign.clone().unwrap_or_default();
+        if !context.verify_user(&public, text.as_bytes(), &sign) {
+            let facts = Facts { why: Some("the payor's signature does not stand".to_owned()), ..Facts::default() };
+            rules::step(context, lift, Happening::Begin, &facts.holding(&[Guard::OrderBad]))?;
+            return Ok(true);
+        }
+    }
+    let (find, units) = (lift.core.find().clone(), Some(lift.core.units()));
+    for way in paths::find(context, from(lift), &find, units, &lift.avoid)? {
+        let enters = match &lift.bottom {
+            Some(bottom) => way.edges.first().is_some_and(|edge| edge.tally == bottom.tally),
+            None => true,
+        };
+        if !enters {
+            continue;
+        }
+        let Some(guard) = take(context, lift, way)? else { continue };
+        let mut facts = Facts::default().holding(&[guard]);
+        if guard == Guard::Inside {
+            // This site is referee in its own house: such chits then prove themselves like all others.
+            let text = lift.core.valid_text(true).map_err(chits::unwritable)?;
+            facts.ruling = Some(Ruling { valid: true, signed: context.sign_agent(text.as_bytes())? });
+        }
+        rules::step(context, lift, Happening::Begin, &facts)?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// A route has become good, or the search has failed: lifts that wait for it look again.
+///
+/// # Errors
+/// The host's faults.
+pub fn found(context: &mut Context<'_>, find: &str) -> Result<(), Fault> {
+    for name in store::waiting(context, find)? {
+        let Some(mut lift) = store::lift(context, &name)?.filter(|lift| lift.state == State::DraftInit) else {
+            continue;
+        };
+        set_out(context, &mut lift)?;
+    }
+    Ok(())
+}
+
+/// L4: a last look, then the lift is given up.
+///
+/// # Errors
+/// The host's faults.
+pub fn give_up(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> {
+    if set_out(context, lift)? {
+        return Ok(());
+    }
+    let facts = Facts { why: Some("noroute".to_owned()), ..Facts::default() };
+    rules::step(context, lift, Happening::GivenUp, &facts).map(drop)
+}
+
+/// Where the lift's way through this site begins.
+fn from(lift: &Lift) -> From<'_> {
+    match &lift.bottom {
+        Some(bottom) => From::Tally(&bottom.user, &bottom.tally),
+        None => From::User(lift.payment.user.as_deref().unwrap_or_default()),
+    }
+}
+
+fn order_text(core: &LiftCore, reference: &Option<Value>, memo: &Option<String>) -> Result<String, Fault> {
+    core.order_text(reference.as_ref(), memo.as_deref()).map_err(|error| Fault::usage(format!("ref: {error}")))
+}
+
+fn parse(core: Value) -> Result<LiftCore, Fault> {
+    LiftCore::parse(core).map_err(|error| Fault::usage(error.to_string()))
+}
+
+fn agent(site: &SiteAddress) -> Value {
+    json!({ "agent": site.agent, "host": site.host, "port": site.port })
+}
+
+fn no_referee() -> Fault {
+    Fault::refused("this site accepts no referee, and a lift needs one")
+        .code("no-referee")
+        .fix("agree with your partners on one, then `referee accept AGENT@HOST:PORT`")
+}
+
+fn no_way(lift: &Lift) -> Fault {
+    let (units, find) = (lift.core.units(), lift.core.find());
+    Fault::refused(format!("there is no way for {units} mCHIP to {find}"))
+        .code("no-route")
+        .fix("try less, or later; partners take lifts by their settings: `chit set TALLY '{\"target\":…}'`")
+}
