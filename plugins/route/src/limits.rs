@@ -29,3 +29,36 @@ pub const PATHS: usize = 8;
 
 /// Paths that one question is answered with at most.
 pub const PATHS_MOST: usize = 64;
+
+/// Tallies that one search for paths goes over: some 10 µs each. Where ten tallies a user is usual, a path
+/// between any two of 10,000 users takes a few hundred.
+pub const TRIED: usize = 2_000;
+
+/// Tallies gone over after the first path is found, in the hope of a better one. Enough to look at all of a
+/// small site, little beside what the first path takes in a large one.
+pub const TRIED_MORE: usize = 64;
+
+/// Paths found, better ones not yet told from others, before a search stops: lifts try few.
+pub const FOUND: usize = 32;
+
+/// Tallies gone over by a search for ways out of the site.
+pub const TRIED_EXITS: usize = 1_000;
+
+/// Ways out that such a search comes back with: of these the best ten are asked ([`MAXQUERY`]).
+pub const EXITS: usize = 64;
+
+/// Tallies that wait to be gone over on one side of a search; a few users with thousands each fill it. Some
+/// 150 bytes each.
+pub const STEPS: usize = 20_000;
+
+/// Tallies of one user that a search looks at: a shop may have more, and is then gone through by these.
+pub const LINKS_LOOKED: u32 = 1_000;
+
+/// Exits with the same partner, or with a route to the same destination, that one search considers.
+pub const TOPS: u32 = 64;
+
+/// Halves looked up in one event after a start: two reads each.
+pub const LOOKED_UP: u32 = 500;
+
+/// Wait before the next of them, so that others get their turn.
+pub const LOOK_UP_PAUSE: i64 = 20;
