@@ -15,6 +15,8 @@ pub struct Hop {
     pub edge: Edge,
     /// Local users who hold a half of it, the issuer first.
     pub halves: Vec<String>,
+    /// It leaves the site: the path's last one, towards the partner.
+    pub leaves: bool,
 }
 
 /// Where a search begins: a local user, beyond whom there may be a boundary tally and more.
@@ -63,11 +65,8 @@ impl Path {
 
     /// The exit it ends with, as (holder, tally): its last tally, where that leaves the site.
     pub fn exit(&self) -> Option<(&str, &str)> {
-        let last = self.hops.last()?;
-        match last.halves.as_slice() {
-            [holder] => Some((holder, &last.tally)),
-            _ => None,
-        }
+        let last = self.hops.last().filter(|hop| hop.leaves)?;
+        last.halves.first().map(|holder| (holder.as_str(), &*last.tally))
     }
 
     /// Its tallies as lift handlers have them.

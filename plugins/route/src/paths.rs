@@ -123,7 +123,7 @@ fn boundary(context: &mut Context<'_>, user: &str, tally: &str, inwards: bool) -
     let link = links::link(context, user, tally)?.filter(|link| link.agent.is_some());
     let Some(link) = link else { return Ok(None) };
     let edge = edges::edge(context, user, tally, link.side, inwards)?;
-    Ok(edge.map(|edge| Hop { tally: Rc::from(tally), edge, halves: vec![user.to_owned()] }))
+    Ok(edge.map(|edge| Hop { tally: Rc::from(tally), edge, halves: vec![user.to_owned()], leaves: !inwards }))
 }
 
 /// An exit as the top of paths; `None` where nothing fits, or paths begin with that tally.

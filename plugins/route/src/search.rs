@@ -210,7 +210,7 @@ impl<'a, 'c, 'w> Search<'a, 'c, 'w> {
             return Ok(());
         }
         let halves = vec![self.nodes[issuer].name.clone(), self.nodes[receiver].name.clone()];
-        let hop = Hop { tally: step.tally, edge, halves };
+        let hop = Hop { tally: step.tally, edge, halves, leaves: false };
         let root = self.labels[step.label].root;
         let parent = Some(step.label);
         self.reach(end, Label { node: to, parent, hop: Some(hop), lading: Some(lading), edges, root })
@@ -227,7 +227,7 @@ impl<'a, 'c, 'w> Search<'a, 'c, 'w> {
         let lading = self.lading_with(End::Bottom, step.label, &edge);
         if self.wanted.allows(&lading) {
             let mut hops = self.hops(step.label);
-            hops.push(Hop { tally: Rc::clone(&step.tally), edge, halves: vec![user] });
+            hops.push(Hop { tally: Rc::clone(&step.tally), edge, halves: vec![user], leaves: true });
             self.exits.get_or_insert_default().push(Path { hops, lading, top: 0 });
         }
         Ok(())
