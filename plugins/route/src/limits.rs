@@ -62,3 +62,41 @@ pub const LOOKED_UP: u32 = 500;
 
 /// Wait before the next of them, so that others get their turn.
 pub const LOOK_UP_PAUSE: i64 = 20;
+
+/// Routes to one destination that are looked at: as many as exits that were ever asked for it.
+pub const ROUTES_LOOKED: u32 = 256;
+
+/// Tallies that wait for one route at most; beyond them the one that asked first is forgotten, and asks again.
+pub const REQUESTERS: usize = 64;
+
+/// Records of routes that queries of one tally make in [`ASKED_EVERY`]. Some 500 bytes each for 30 days at most:
+/// whoever invents destinations could fill the disk. An honest partner asks for what its users want.
+pub const ASKED: u32 = 500;
+
+/// See [`ASKED`].
+pub const ASKED_EVERY: i64 = 60 * MINUTE;
+
+/// An unused route is let go after so long: 30 days (R14).
+pub const UNUSED: i64 = 30 * DAY;
+
+/// How often routes are looked through for such.
+pub const SWEEP_EVERY: i64 = DAY;
+
+/// Wait before the next page of a sweep, so that others get their turn.
+pub const SWEEP_PAUSE: i64 = 1_000;
+
+/// Routes over a tally that has closed, ended in one event: some ten effects each, where a host lets an event have
+/// 10,000.
+pub const CLOSED: u32 = 100;
+
+/// How often some boundary tallies are looked at for segments that routes are wanted for (PROTOCOL 8.5).
+pub const SCAN_EVERY: i64 = 10 * MINUTE;
+
+/// How many each time: each costs a search for exits, and at most ten queries where routes are not fresh.
+pub const SCANNED: u32 = 8;
+
+/// Rows read at once when walking a table.
+pub const PAGE: u32 = 500;
+
+/// Routes that one list shows at most.
+pub const LISTED: usize = 1_000;

@@ -11,7 +11,7 @@ use tallyho_plugin::record::{AgentId, Chad, Side};
 use tallyho_plugin::{Command, Context, Fault};
 
 /// What the name of the timer begins with that goes on looking halves up; behind it stands where.
-pub const AGAIN: &str = "links:";
+pub const AGAIN: &str = "links";
 
 /// An open half, from its holder's side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +165,7 @@ pub fn look_up_after(context: &mut Context<'_>, last: &str) -> Result<(), Fault>
         Some((row, ())) if rows.len() == limits::LOOKED_UP as usize => {
             let last = String::from_utf8_lossy(row).replace('\0', "/");
             let at = context.now().plus(limits::LOOK_UP_PAUSE);
-            context.set_timer(&format!("{AGAIN}{last}"), at)
+            context.set_timer(&format!("{AGAIN}:{last}"), at)
         }
         _ => Ok(()),
     }

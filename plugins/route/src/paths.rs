@@ -211,9 +211,21 @@ pub fn over_route(
     name: &Name,
     beyond: Lading,
 ) -> Result<Option<Path>, Fault> {
+    over(context, bottom, name, Some(beyond))
+}
+
+fn over(context: &mut Context<'_>, bottom: &Root, name: &Name, beyond: Option<Lading>) -> Result<Option<Path>, Fault> {
     let nothing = BTreeSet::new();
     let wanted = Wanted { units: None, avoid: &nothing };
-    let Some(top) = top(context, bottom, name.exit(), Some(beyond))? else { return Ok(None) };
+    let Some(top) = top(context, bottom, name.exit(), beyond)? else { return Ok(None) };
     let paths = search::paths(context, wanted, std::slice::from_ref(bottom), &[top], 1)?;
     Ok(paths.into_iter().next())
+}
+
+/// The best path to one exit.
+///
+/// # Errors
+/// The host's faults.
+pub fn to_exit(context: &mut Context<'_>, bottom: &Root, name: &Name) -> Result<Option<Path>, Fault> {
+    over(context, bottom, name, None)
 }
