@@ -82,6 +82,9 @@ pub const UNUSED: i64 = 30 * DAY;
 /// How often routes are looked through for such.
 pub const SWEEP_EVERY: i64 = DAY;
 
+/// The first time after a start: when it has taken up its work.
+pub const SWEEP_FIRST: i64 = 5 * MINUTE;
+
 /// Wait before the next page of a sweep, so that others get their turn.
 pub const SWEEP_PAUSE: i64 = 1_000;
 

@@ -5,7 +5,7 @@ use crate::lading::Lading;
 use crate::path::{Root, Wanted};
 use crate::paths::{self, From};
 use crate::route::{Name, State};
-use crate::rules::{self, Input, Who};
+use crate::rules::{self, Demand, Input, Who};
 use crate::store::{ASKED, Asked, key};
 use crate::table::Happening;
 use crate::{answers, edges, limits, links};
@@ -74,7 +74,7 @@ fn query(context: &mut Context<'_>, tally: (&str, &str), find: &Chad, step: &Val
     let mut hope = false;
     let mut best: Option<(Lading, usize)> = None;
     for exit in exits(context, &bottom, find)? {
-        match pass_on(context, tally, &exit, step)? {
+        match pass_on(context, tally, &exit, find, step)? {
             State::Good => {
                 hope = true;
                 let joined = known(context, &exit, &bottom)?;
@@ -110,12 +110,18 @@ pub fn direct(context: &mut Context<'_>, bottom: &Root, find: &Chad) -> Result<O
 }
 
 /// Rule 5 (and 7) for one exit: the state of its route as far as this query is concerned.
-fn pass_on(context: &mut Context<'_>, tally: (&str, &str), exit: &Exit, step: u64) -> Result<State, Fault> {
+fn pass_on(
+    context: &mut Context<'_>,
+    tally: (&str, &str),
+    exit: &Exit,
+    find: &Chad,
+    step: u64,
+) -> Result<State, Fault> {
     if exit.state == State::Absent && !may_begin(context, tally)? {
         return Ok(State::None);
     }
-    let demand = Input::Demand(Who::Tally(tally.0, tally.1), step);
-    let outcome = rules::step(context, &exit.name, Happening::Query, demand)?;
+    let demand = Demand { who: Who::Tally(tally.0, tally.1), step, find };
+    let outcome = rules::step(context, &exit.name, Happening::Query, Input::Demand(demand))?;
     Ok(if outcome.rule.is_some() { outcome.state } else { State::None })
 }
 

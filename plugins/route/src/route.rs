@@ -86,7 +86,7 @@ pub struct Route {
     pub last: Timestamp,
     /// Since when it has its status.
     pub since: Timestamp,
-    /// When somebody last wanted it, or it last did something.
+    /// When somebody last wanted it, or it last proved useful.
     pub used: Timestamp,
     /// Local users who want it; the empty name is the site itself (PROTOCOL 8.5, automatic discovery).
     pub natives: BTreeSet<String>,

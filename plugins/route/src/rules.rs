@@ -4,6 +4,7 @@ use crate::lading::Lading;
 use crate::route::{Name, Requester, Route, State, Status};
 use crate::table::{Effect, Guard, Happening, Rule, rows};
 use crate::{answers, errands, limits, store};
+use tallyho_plugin::record::Chad;
 use tallyho_plugin::{Context, Fault};
 
 /// Who wants a route.
@@ -17,13 +18,24 @@ pub enum Who<'a> {
     Tally(&'a str, &'a str),
 }
 
+/// A wish for a route.
+#[derive(Debug, Clone, Copy)]
+pub struct Demand<'a> {
+    /// Who has it.
+    pub who: Who<'a>,
+    /// Hops from where the search began.
+    pub step: u64,
+    /// The destination as it was named, with hints where it is.
+    pub find: &'a Chad,
+}
+
 /// What came with a happening.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// Nothing but itself.
     Nothing,
-    /// Somebody wants it: who, and hops from where the search began.
-    Demand(Who<'a>, u64),
+    /// Somebody wants it.
+    Demand(Demand<'a>),
     /// What the partner says that it carries.
     Lading(Lading),
 }
@@ -80,8 +92,7 @@ impl Turn<'_, '_> {
         for effect in rule.effects {
             self.inner(*effect)?;
         }
-        // Sweeping is no use, and neither is time.
-        if !matches!(self.on, Happening::Sweep | Happening::Due) {
+        if matches!(self.on, Happening::Want | Happening::Query | Happening::PeerGood | Happening::LiftGood) {
             self.route.used = now;
         }
         let kept = (rule.next != Some(State::Absent)).then_some(&self.route);
@@ -115,17 +126,18 @@ impl Turn<'_, '_> {
     fn inner(&mut self, effect: Effect) -> Result<(), Fault> {
         let now = self.context.now();
         match (effect, self.input) {
-            (Effect::Make, Input::Demand(_, step)) => {
-                self.route = Route { at: errands::place(&self.name.find), ..Route::new(step, now) };
+            (Effect::Make, Input::Demand(Demand { step, find, .. })) => {
+                self.route = Route { at: errands::place(find), ..Route::new(step, now) };
             }
-            (Effect::Renew, Input::Demand(_, step)) => {
+            (Effect::Renew, Input::Demand(Demand { step, find, .. })) => {
                 self.route.step = step;
+                self.route.at = errands::place(find).or(self.route.at.take());
                 self.route.tries = 0;
                 self.route.natives.clear();
                 self.route.lift = false;
                 self.route.requesters.retain(|requester| !requester.good_told && !requester.none_told);
             }
-            (Effect::Join, Input::Demand(who, _)) => self.join(who),
+            (Effect::Join, Input::Demand(demand)) => self.join(demand.who),
             (Effect::Ask, _) => {
                 self.route.tries += 1;
                 self.route.last = now;

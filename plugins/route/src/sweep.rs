@@ -7,15 +7,19 @@ use crate::table::Happening;
 use tallyho_plugin::context::Scan;
 use tallyho_plugin::{Context, Fault};
 
-/// What the name of its timer begins with; behind it stands the page's first key, in hexadecimal.
+/// What the name of its timer begins with; behind it stands the route that the page comes after.
 pub const TIMER: &str = "sweep";
 
-/// Sets the timer of the next sweep.
+/// Sets the timer of the first sweep: soon, since a site may be started anew each day.
 ///
 /// # Errors
 /// The host's faults.
 pub fn start(context: &mut Context<'_>) -> Result<(), Fault> {
-    let at = context.now().plus(limits::SWEEP_EVERY);
+    next(context, limits::SWEEP_FIRST)
+}
+
+fn next(context: &mut Context<'_>, after: i64) -> Result<(), Fault> {
+    let at = context.now().plus(after);
     context.set_timer(&format!("{TIMER}:"), at)
 }
 
@@ -37,7 +41,7 @@ pub fn sweep(context: &mut Context<'_>, behind: &str) -> Result<(), Fault> {
             let at = context.now().plus(limits::SWEEP_PAUSE);
             context.set_timer(&format!("{TIMER}:{}", last.text()), at)
         }
-        _ => start(context),
+        _ => next(context, limits::SWEEP_EVERY),
     }
 }
 

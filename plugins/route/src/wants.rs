@@ -4,7 +4,7 @@ use crate::exits::exits;
 use crate::paths::{self, From, destination};
 use crate::query::direct;
 use crate::route::{Name, State};
-use crate::rules::{self, Input, Who};
+use crate::rules::{self, Demand, Input, Who};
 use crate::store::{TALLIES, key, parts};
 use crate::table::Happening;
 use crate::{links, view};
@@ -79,7 +79,8 @@ pub fn begin(context: &mut Context<'_>, from: &From, find: &Chad, who: Who<'_>) 
     }
     let mut prospect = Prospect::NoExit;
     for exit in exits(context, &bottom, find)? {
-        let outcome = rules::step(context, &exit.name, Happening::Want, Input::Demand(who, 0))?;
+        let demand = Demand { who, step: 0, find };
+        let outcome = rules::step(context, &exit.name, Happening::Want, Input::Demand(demand))?;
         prospect = match (outcome.state, prospect) {
             (State::Good, _) | (_, Prospect::Good) => Prospect::Good,
             (State::Draft | State::Pend, _) | (_, Prospect::Pend) => Prospect::Pend,

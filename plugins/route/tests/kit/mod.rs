@@ -3,6 +3,9 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic)]
 
+pub mod net;
+pub mod others;
+
 use serde_json::{Value, json};
 use tallyho_chit::half::Half;
 use tallyho_plugin::record::{AgentId, Chad};
