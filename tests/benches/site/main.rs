@@ -21,6 +21,7 @@ mod handshakes;
 mod memory;
 mod messages;
 mod noop;
+mod paths;
 mod responder;
 mod tallies;
 
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 
 type Measure = fn(Effort);
 
-const BENCHES: [(&str, Measure); 9] = [
+const BENCHES: [(&str, Measure); 10] = [
     ("messages", messages::measure),
     ("handshakes", handshakes::measure),
     ("events", events::measure),
@@ -39,6 +40,7 @@ const BENCHES: [(&str, Measure); 9] = [
     ("chits", chits::measure),
     ("single", chits::single),
     ("growth", chits::growth),
+    ("paths", paths::measure),
 ];
 
 fn main() -> ExitCode {
