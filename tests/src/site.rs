@@ -82,6 +82,7 @@ pub fn program() -> &'static Path {
     PROGRAM.get_or_init(|| {
         build_library("tallyho-tally");
         build_library("tallyho-chit");
+        build_library("tallyho-route");
         build_program("tallyho")
     })
 }

@@ -40,7 +40,7 @@ use std::time::{Duration, Instant};
 use tallyho_plugin::record::{AgentId, Chad};
 
 /// The handlers a site runs unless told otherwise.
-pub const STANDARD: [&str; 2] = ["tally", "chit"];
+pub const STANDARD: [&str; 3] = ["tally", "chit", "route"];
 
 /// How a site is run.
 #[derive(Debug, Clone, Default)]

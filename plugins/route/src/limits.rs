@@ -1,7 +1,7 @@
 //! Every bound of the handler, with its reason. Durations are milliseconds.
 
 /// A minute.
-const MINUTE: i64 = 60_000;
+pub const MINUTE: i64 = 60_000;
 
 /// A day.
 pub const DAY: i64 = 24 * 60 * MINUTE;

@@ -56,7 +56,7 @@ fn for_people() -> Vec<CommandSpec> {
                 argument: "route".to_owned(),
                 member: "wait".to_owned(),
                 always: Vec::new(),
-                failed: Vec::new(),
+                failed: vec!["none".to_owned()],
             }),
         CommandSpec::new("list", "Routes that this site knows or looks for")
             .words(&["route", "list"])

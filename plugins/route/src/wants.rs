@@ -7,7 +7,7 @@ use crate::route::{Name, State};
 use crate::rules::{self, Demand, Input, Who};
 use crate::store::{TALLIES, key, parts};
 use crate::table::Happening;
-use crate::{links, view};
+use crate::{limits, links, view};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tallyho_plugin::context::Scan;
@@ -93,25 +93,26 @@ pub fn begin(context: &mut Context<'_>, from: &From, find: &Chad, who: Who<'_>) 
 /// `find {user, chad}` → the routes as they are then: see [`view::search`].
 ///
 /// # Errors
-/// `NotFound` where there is no such user; `Usage` for a bad address; code `no-exit` where nothing leads out.
+/// `NotFound` where there is no such user; `Usage` for a bad address; refused with code `no-exit`, `no-path` or
+/// `no-route` where there is nothing to wait for.
 pub fn find(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
     let Find { user, chad } = command.arguments()?;
     context.user(&user)?;
     let find = destination(&chad)?;
     let from = From { user: user.clone(), tally: None };
-    match begin(context, &from, &find, Who::User(&user))? {
-        Prospect::NoExit => {
-            let fix =
-                "a tally towards the partner must have room: see `tally list`, and `chit set` for target and bound";
-            Err(Fault::refused(format!("nothing can go from {user} out of this site")).code("no-exit").fix(fix))
+    let own = find.agent == context.site()?.agent;
+    let prospect = begin(context, &from, &find, Who::User(&user))?;
+    let room = "see `tally list` for the tallies there are, and `chit set` for target and bound, which make room";
+    let (text, code, fix) = match prospect {
+        Prospect::Good | Prospect::Pend => return view::search(context, &user, &find),
+        Prospect::None if !own => {
+            let fix = format!("try again in {} minutes; `route list` shows what failed", limits::LIFE / limits::MINUTE);
+            (format!("no exit of this site led to {} lately", find.party()), "no-route", fix)
         }
-        Prospect::None if find.agent == context.site()?.agent => {
-            Err(Fault::refused(format!("no path of tallies with room leads from {user} to {find}"))
-                .code("no-path")
-                .fix("see `tally list` for the tallies of both, and `chit set` for target and bound"))
-        }
-        _ => view::search(context, &user, &find),
-    }
+        _ if own => (format!("no path of tallies with room leads from {user} to {find}"), "no-path", room.to_owned()),
+        _ => (format!("nothing can go from {user} out of this site"), "no-exit", room.to_owned()),
+    };
+    Err(Fault::refused(text).code(code).fix(fix))
 }
 
 /// `route.want {user?, tally?, find}` → `{status}`, for a lift handler.

@@ -361,6 +361,10 @@ fn a_search_that_cannot_begin_says_why() {
     for (user, find, code) in [("c", &far, "no-exit"), ("c", &a, "no-path"), ("nobody", &far, "no-such-user")] {
         assert_eq!(seek(&mut site, user, find).unwrap_err().code, code);
     }
+    query(&mut site, 1, 0);
+    answer(&mut site, 11, "none", 0);
+    answer(&mut site, 12, "none", 0);
+    assert_eq!(seek(&mut site, "a", &far).unwrap_err().code, "no-route");
     for chad in [json!("far"), json!({ "agent": nowhere() }), json!(5)] {
         let fault = site.call("route", "find", json!({ "user": "a", "chad": chad })).unwrap_err();
         assert_eq!((fault.kind, fault.code.as_str()), (tallyho_plugin::FaultKind::Usage, "address"), "{chad}");

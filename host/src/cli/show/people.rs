@@ -18,6 +18,8 @@ const SHOWN: &[(&[&str], &[&str])] = &[
     (&["invoice", "pay"], PAID),
     (&["chit", "list"], &["uuid", "by", "type", "units", "state", "index", "confirmed", "date", "memo"]),
     (&["invoice", "new"], &["chad", "units", "memo", "link"]),
+    (&["route", "find"], &["dest", "via", "status", "lading", "step"]),
+    (&["route", "list"], &["dest", "via", "status", "lading", "step"]),
     (&["tally", "list"], &["uuid", "holder", "partner", "side", "state", "net", "memo"]),
     (&["ticket", "list"], &["token", "user", "kind", "state", "expires", "reuse", "issuer", "tally"]),
     (&["ticket", "new"], &["tally", "token", "expires", "link", "uri"]),
