@@ -80,8 +80,9 @@ impl Eq for Step {}
 struct Node {
     name: String,
     links: Option<Rc<Vec<(Rc<str>, Link)>>>,
-    /// The best label from the bottom, and from the top.
-    best: [Option<usize>; 2],
+    /// From the bottom and from the top, the best label of those with min 0, and of the others. What has min 0 can
+    /// only go on where min is above it (PROTOCOL 7.3), so a dearer way may lead further.
+    best: [[Option<usize>; 2]; 2],
 }
 
 /// One search.
@@ -236,17 +237,17 @@ impl<'a, 'c, 'w> Search<'a, 'c, 'w> {
     /// A user was reached: is it a better way than before, and does it meet one from the other end?
     fn reach(&mut self, end: End, label: Label) -> Result<(), Fault> {
         let (node, index) = (label.node, self.labels.len());
-        let better = match self.nodes[node].best[end as usize] {
-            None => true,
-            Some(best) => is_better(&label, &self.labels[best]),
-        };
+        let class = usize::from(label.lading.is_none_or(|lading| lading.min > 0));
+        let best = self.nodes[node].best[end as usize];
+        // One with room is compared with its like alone, one without with all.
+        let better = best[class..].iter().flatten().all(|best| is_better(&label, &self.labels[*best]));
         self.labels.push(label);
-        if let Some(other) = self.nodes[node].best[1 - end as usize] {
+        for other in self.nodes[node].best[1 - end as usize].into_iter().flatten() {
             let (bottom, top) = if end == End::Bottom { (index, other) } else { (other, index) };
             self.meet(bottom, top)?;
         }
         if better {
-            self.nodes[node].best[end as usize] = Some(index);
+            self.nodes[node].best[end as usize][class] = Some(index);
             self.go_on(end, index)?;
         }
         Ok(())
@@ -366,7 +367,7 @@ impl<'a, 'c, 'w> Search<'a, 'c, 'w> {
             return *node;
         }
         let node = self.nodes.len();
-        self.nodes.push(Node { name: name.to_owned(), links: None, best: [None, None] });
+        self.nodes.push(Node { name: name.to_owned(), links: None, best: [[None; 2]; 2] });
         self.names.insert(name.to_owned(), node);
         node
     }
