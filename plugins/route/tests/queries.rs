@@ -144,6 +144,20 @@ fn a_failure_goes_down_when_the_last_hope_is_gone() {
 }
 
 #[test]
+fn a_partner_that_changes_its_mind_is_not_passed_on_for_ever() {
+    let mut site = relay();
+    query(&mut site, 1, 0);
+    answer(&mut site, 12, "none", 0);
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        told.extend(answer(&mut site, 11, "good", 4));
+        told.extend(answer(&mut site, 11, "none", 0));
+    }
+    assert_eq!(told, ["good 1", "none 1"]);
+    assert_eq!(states(&mut site), ["11 far none", "12 far none"]);
+}
+
+#[test]
 fn a_fresh_route_is_answered_at_once_and_a_stale_one_is_looked_for_again() {
     let mut site = relay();
     query(&mut site, 1, 0);
