@@ -128,15 +128,16 @@ fn paths_come_by_margin_then_by_what_they_carry_then_by_length() {
 
 #[test]
 fn a_dearer_way_with_room_leads_where_a_cheaper_one_without_does_not() {
-    let mut site = site(1, &["a", "b", "c"]);
-    let (a, b, c) = (site.chad("a"), site.chad("b"), site.chad("c"));
-    // The first and the last have room between target and bound alone, which no path goes through twice.
-    let tight = json!({ "bound": 5 });
+    let mut site = site(1, &["a", "b", "c", "d"]);
+    let (a, b, c, d) = (site.chad("a"), site.chad("b"), site.chad("c"), site.chad("d"));
+    // Some have room between target and bound alone, which no path goes through twice.
+    let (tight, dear) = (json!({ "bound": 5 }), json!({ "clutch": 0.1 }));
     Tally::new(1, &a, &b, 0).set(json!({}), tight.clone()).open(&mut site);
-    Tally::new(2, &a, &b, 5).set(json!({ "clutch": 0.1 }), json!({})).open(&mut site);
-    Tally::new(3, &b, &c, 0).set(json!({}), tight).open(&mut site);
-    let paths = find(&mut site, json!({ "from": { "user": "a" }, "to": { "user": "c" } }));
-    assert_eq!(ways(&paths), [[2, 3]]);
+    Tally::new(2, &a, &b, 5).set(dear.clone(), json!({})).open(&mut site);
+    Tally::new(3, &b, &c, 0).set(json!({}), tight.clone()).open(&mut site);
+    Tally::new(4, &c, &d, 0).set(json!({}), tight).open(&mut site);
+    Tally::new(5, &c, &d, 5).set(dear, json!({})).open(&mut site);
+    assert_eq!(ways(&find(&mut site, a_to_d())), [[2, 3, 5]]);
     assert_eq!(ways(&find(&mut site, json!({ "from": { "user": "a" }, "to": { "user": "b" } }))), [[1], [2]]);
 }
 
