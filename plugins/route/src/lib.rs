@@ -17,6 +17,7 @@ pub mod query;
 pub mod route;
 pub mod rules;
 pub mod search;
+pub mod step;
 pub mod store;
 pub mod sweep;
 pub mod table;

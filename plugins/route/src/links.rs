@@ -103,12 +103,16 @@ pub fn towards(context: &mut Context<'_>, partner: &Chad, limit: u32) -> Result<
 /// The host's faults.
 pub fn told(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
     let Told { user, tally } = command.arguments()?;
-    let open = look_up(context, &user, &tally)?;
-    Ok(json!({ "open": open }))
+    let before = link(context, &user, &tally)?;
+    let now = look_up(context, &user, &tally, before.as_ref())?;
+    if before != now && before.as_ref().or(now.as_ref()).is_some_and(|link| link.agent.is_some()) {
+        discover::later(context, &user, &tally)?;
+    }
+    Ok(json!({ "open": now.is_some() }))
 }
 
-/// Brings the link of a half up to date; whether it is open.
-fn look_up(context: &mut Context<'_>, user: &str, tally: &str) -> Result<bool, Fault> {
+/// Brings the link of a half up to date.
+fn look_up(context: &mut Context<'_>, user: &str, tally: &str, before: Option<&Link>) -> Result<Option<Link>, Fault> {
     let own = context.site()?.agent;
     let half: Option<Half> = context.get(TALLIES, key(&[tally, user]))?;
     let now = half.filter(|half| half.status == "open" && !half.closing).and_then(|half| {
@@ -116,11 +120,10 @@ fn look_up(context: &mut Context<'_>, user: &str, tally: &str) -> Result<bool, F
         let agent = Some(partner.agent).filter(|agent| *agent != own);
         Some(Link { side: half.side, cuid: partner.cuid?, agent })
     });
-    let before = link(context, user, tally)?;
-    if before == now {
-        return Ok(now.is_some());
+    if before == now.as_ref() {
+        return Ok(now);
     }
-    if let Some(exit) = before.as_ref().and_then(|link| exit_key(link, user, tally)) {
+    if let Some(exit) = before.and_then(|link| exit_key(link, user, tally)) {
         context.delete(EXITS, exit)?;
     }
     match &now {
@@ -132,10 +135,7 @@ fn look_up(context: &mut Context<'_>, user: &str, tally: &str) -> Result<bool, F
         }
         None => context.delete(LINKS, key(&[user, tally]))?,
     }
-    if before.or_else(|| now.clone()).is_some_and(|link| link.agent.is_some()) {
-        discover::later(context, user, tally)?;
-    }
-    Ok(now.is_some())
+    Ok(now)
 }
 
 fn exit_key(link: &Link, user: &str, tally: &str) -> Option<Vec<u8>> {
@@ -158,7 +158,8 @@ pub fn look_up_after(context: &mut Context<'_>, last: &str) -> Result<(), Fault>
         if let Some([holder, _, _, tally]) = parts(row)
             && link(context, holder, tally)?.is_none()
         {
-            look_up(context, holder, tally)?;
+            // Routes for it are looked for when the periodic scan comes to it: there may be thousands.
+            look_up(context, holder, tally, None)?;
         }
     }
     match rows.last() {

@@ -11,7 +11,8 @@ use crate::lading::Lading;
 use crate::limits;
 use crate::links::{self, Link};
 use crate::path::{Hop, Path, Root, Wanted};
-use std::cmp::{Ordering, Reverse};
+use crate::step::Step;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 use tallyho_chit::capacity::Edge;
@@ -38,48 +39,13 @@ struct Label {
     root: usize,
 }
 
-/// A tally to go over next, from what is known of the way up to it.
-struct Step {
-    margin: f64,
-    edges: usize,
-    min: i64,
-    turn: u64,
-    label: usize,
-    tally: Rc<str>,
-    link: Link,
-}
-
-impl Step {
-    fn rank(&self) -> (usize, Reverse<i64>, u64) {
-        (self.edges, Reverse(self.min), self.turn)
-    }
-}
-
-impl Ord for Step {
-    fn cmp(&self, other: &Self) -> Ordering {
-        // The heap gives out its greatest first.
-        other.margin.total_cmp(&self.margin).then_with(|| other.rank().cmp(&self.rank()))
-    }
-}
-
-impl PartialOrd for Step {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Step {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Step {}
+/// Whom a user has open tallies with, by tally.
+type Links = Rc<Vec<(Rc<str>, Link)>>;
 
 /// A local user as one search knows them.
 struct Node {
     name: String,
-    links: Option<Rc<Vec<(Rc<str>, Link)>>>,
+    links: Option<Links>,
     /// From the bottom and from the top, the best label of those with min 0, and of the others. What has min 0 can
     /// only go on where min is above it (PROTOCOL 7.3), so a dearer way may lead further.
     best: [[Option<usize>; 2]; 2],
@@ -372,7 +338,7 @@ impl<'a, 'c, 'w> Search<'a, 'c, 'w> {
         node
     }
 
-    fn links(&mut self, node: usize) -> Result<Rc<Vec<(Rc<str>, Link)>>, Fault> {
+    fn links(&mut self, node: usize) -> Result<Links, Fault> {
         if let Some(links) = &self.nodes[node].links {
             return Ok(Rc::clone(links));
         }

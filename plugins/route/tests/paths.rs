@@ -242,6 +242,14 @@ fn a_tally_that_closes_is_gone_and_one_that_opened_unheard_is_looked_up() {
     site.restart();
     assert_eq!(ways(&find(&mut site, a_to_d())), [[3, 8], [1, 2]]);
     assert_eq!(site.rows("route.links").len(), 8);
+    let out = Tally::new(9, &d, &stranger("out"), 30);
+    out.write(&mut site, "open", "open");
+    site.restart();
+    assert_eq!(find(&mut site, json!({ "from": { "user": "a" }, "to": stranger("out").to_value() })).len(), 2);
+    let looks = |site: &Site| site.timers().iter().filter(|(name, _)| name.starts_with("look")).count();
+    assert_eq!(looks(&site), 0, "a start begins no searches for all tallies at once");
+    Tally::new(10, &d, &stranger("out"), 30).open(&mut site);
+    assert_eq!(looks(&site), 1);
 }
 
 #[test]
