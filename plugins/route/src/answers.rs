@@ -9,6 +9,9 @@ use tallyho_plugin::record::Chad;
 use tallyho_plugin::services::NOT_SERVED;
 use tallyho_plugin::{Context, Fault};
 
+/// What the name of an answer in the outbox begins with; behind it stands tally and destination.
+pub const KEY: &str = "answer:";
+
 /// Says `good` to the partner of a tally that a query came in on.
 ///
 /// # Errors
@@ -34,7 +37,7 @@ fn answer(
     object: &Value,
 ) -> Result<(), Fault> {
     // Of two answers to one query the later counts.
-    let key = format!("answer:{}", Name::new(tally.0, tally.1, find).text());
+    let key = format!("{KEY}{}", Name::new(tally.0, tally.1, find).text());
     errands::send(context, tally, action, &key, object, false).map(drop)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::links;
 use crate::route::{Name, Route};
-use crate::{discover, limits, rules, table::Happening};
+use crate::{answers, discover, limits, rules, table::Happening};
 use serde_json::{Value, json};
 use tallyho_plugin::record::Chad;
 use tallyho_plugin::services::{LogLevel, OUTBOX_FULL, Outgoing, Schedule};
@@ -84,11 +84,14 @@ pub fn send(
     }
 }
 
-/// Takes a report about a query (R3, R4).
+/// Takes a report about a query (R3, R4), or an answer that nobody takes: whoever wants it asks again.
 ///
 /// # Errors
 /// The host's faults.
 pub fn delivery(delivery: &Delivery, context: &mut Context<'_>) -> Result<(), Fault> {
+    if delivery.key.starts_with(answers::KEY) && matches!(delivery.fate, Fate::Stalled { .. }) {
+        return context.withdraw(&delivery.to, &delivery.key).map(drop);
+    }
     let Some(name) = delivery.key.strip_prefix(QUERY).and_then(Name::parse) else { return Ok(()) };
     let on = match &delivery.fate {
         Fate::HandedOver => Happening::HandedOver,

@@ -227,6 +227,15 @@ fn a_query_that_cannot_be_delivered_is_tried_again_then_it_has_failed() {
 }
 
 #[test]
+fn an_answer_that_nobody_takes_is_let_go() {
+    let mut site = relay();
+    says(&mut site, &stranger("in1"), "a", 1, "query", &stranger("out1"), json!({}));
+    let answer = site.sent()[0].clone();
+    site.report(&answer, Fate::Stalled { attempts: 9, unsent: true, why: "away".to_owned() }).unwrap();
+    assert_eq!(site.sent().len(), 0);
+}
+
+#[test]
 fn a_full_outbox_ends_no_search_and_fails_no_event() {
     let mut site = relay();
     site.fill_outbox(true);
