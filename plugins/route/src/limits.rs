@@ -101,5 +101,8 @@ pub const SCANNED: u32 = 8;
 /// Rows read at once when walking a table.
 pub const PAGE: u32 = 500;
 
+/// Pages that one list looks through: 10,000 routes, some 50 ms.
+pub const PAGES: usize = 20;
+
 /// Routes that one list shows at most.
 pub const LISTED: usize = 1_000;

@@ -97,7 +97,7 @@ pub fn list(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault
     let List { user, limit } = command.arguments()?;
     let limit = limit.unwrap_or(limits::LISTED).clamp(1, limits::LISTED);
     let (mut scan, mut rows) = (Scan { limit: limits::PAGE, ..Scan::default() }, Vec::new());
-    loop {
+    for _ in 0..limits::PAGES {
         let page = routes(context, &scan)?;
         let concerns = |name: &Name, route: &Route, user: &String| name.user == *user || route.natives.contains(user);
         for (name, route) in &page {
