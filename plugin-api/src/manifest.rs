@@ -101,7 +101,9 @@ pub struct CommandSpec {
 }
 
 /// How `--wait STATE` finds out: `command` is called with `argument` set to the member of the same
-/// name in the first answer, until member `member` of its answer is the state waited for.
+/// name in the first answer, until member `member` of its answer is the state waited for. Where the first
+/// answer is a list, the argument is taken from its first row, and the member `list` of the last report, if there
+/// is one, is what is shown in the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
     /// The command that reports.

@@ -84,6 +84,7 @@ pub fn program() -> &'static Path {
         build_library("tallyho-chit");
         build_library("tallyho-referee");
         build_library("tallyho-lift");
+        build_library("tallyho-route");
         build_program("tallyho")
     })
 }

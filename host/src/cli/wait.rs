@@ -106,7 +106,8 @@ fn try_wait(
     pace: &mut dyn Pace,
     report: &mut dyn FnMut(&str, &Value) -> Result<Value, Fault>,
 ) -> Result<Waited, Fault> {
-    let Some(subject) = first.get(&rule.argument) else {
+    // Of a list, any row names what is waited for.
+    let Some(subject) = first.as_array().and_then(|rows| rows.first()).unwrap_or(first).get(&rule.argument) else {
         let text = format!("cannot wait: the answer of `{}` has no member `{}`", spec.name, rule.argument);
         return Err(Fault::failed(text));
     };
@@ -163,8 +164,11 @@ fn states(member: Option<&Value>) -> Vec<String> {
 }
 
 /// The first answer with its members' values of now; what only a report has stays out, except the
-/// state.
+/// state. A list is the report's member `list` now.
 fn up_to_date(first: &Value, reported: &Value, member: &str) -> Value {
+    if let (Value::Array(_), Some(list @ Value::Array(_))) = (first, reported.get("list")) {
+        return list.clone();
+    }
     let (Value::Object(first), Value::Object(reported)) = (first, reported) else { return first.clone() };
     let mut answer = first.clone();
     for (name, value) in &mut answer {
@@ -300,6 +304,20 @@ mod tests {
         let fault = waited.failure.unwrap();
         assert_eq!(fault.kind, tallyho_plugin::FaultKind::Failed);
         assert!(fault.text.contains("`uuid`"));
+    }
+
+    #[test]
+    fn of_a_list_the_first_row_names_what_is_waited_for_and_the_list_is_brought_up_to_date() {
+        let (spec, rule) = spec();
+        let waiting = Waiting { state: Some("good".into()), patience: Duration::from_secs(30) };
+        let now = json!([{"uuid": "u", "state": "good"}, {"uuid": "u", "state": "none"}]);
+        let mut report = |_: &str, argument: &Value| {
+            assert_eq!(*argument, json!({"uuid": "u"}));
+            Ok(json!({"states": ["good"], "list": now}))
+        };
+        let first = json!([{"uuid": "u", "state": "pend"}]);
+        let waited = wait(&spec, &rule, &waiting, &first, &mut Clock::default(), &mut report);
+        assert_eq!(waited, Waited { answer: now.clone(), failure: None });
     }
 
     #[test]

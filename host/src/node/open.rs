@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 use tallyho_plugin::record::{AgentId, Chad};
 
 /// The handlers a site runs unless told otherwise.
-pub const STANDARD: [&str; 4] = ["tally", "chit", "lift", "referee"];
+pub const STANDARD: [&str; 5] = ["tally", "chit", "route", "lift", "referee"];
 
 /// How a site is run.
 #[derive(Debug, Clone, Default)]

@@ -116,6 +116,11 @@ impl Half {
         self.status == Status::Open && self.request.is_none() && self.conf.is_none()
     }
 
+    /// Whether lifts may go over it, as far as this handler knows: open, and not closing (PROTOCOL 9.3 item 1).
+    pub fn takes_lifts(&self) -> bool {
+        self.status == Status::Open && !self.closing
+    }
+
     /// Words that `--wait` may wait for and that are true now.
     pub fn words(&self) -> Vec<&'static str> {
         let state = self.state();

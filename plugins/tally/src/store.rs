@@ -4,9 +4,9 @@ use crate::half::Half;
 use crate::limits;
 use crate::state::Status;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tallyho_plugin::record::{Chad, Timestamp};
-use tallyho_plugin::services::Relation;
+use tallyho_plugin::services::{NOT_SERVED, Relation};
 use tallyho_plugin::{Context, Fault, context::Scan};
 
 /// uuid, 0, holder → [`Half`].
@@ -188,7 +188,22 @@ pub fn save(context: &mut Context<'_>, before: Option<&Half>, after: Option<&Hal
             context.relate(&relation)?;
         }
     }
-    Ok(())
+    match after.or(before) {
+        Some(half) if before.is_some_and(Half::takes_lifts) != after.is_some_and(Half::takes_lifts) => {
+            tell_routes(context, half)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Tells a route handler that a half has begun or ceased to be one that lifts may go over: it looks the half up
+/// by itself. Where there is no such handler, nobody wants to know.
+fn tell_routes(context: &mut Context<'_>, half: &Half) -> Result<(), Fault> {
+    let about = json!({ "user": half.holder, "tally": half.uuid });
+    match context.invoke::<Value>("route", "tally.told", &about) {
+        Err(fault) if fault.code != NOT_SERVED => Err(fault),
+        _ => Ok(()),
+    }
 }
 
 /// What a half leaves in other places.

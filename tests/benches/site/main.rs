@@ -21,6 +21,7 @@ mod handshakes;
 mod memory;
 mod messages;
 mod noop;
+mod paths;
 mod responder;
 mod rulings;
 mod tallies;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 
 type Measure = fn(Effort);
 
-const BENCHES: [(&str, Measure); 10] = [
+const BENCHES: [(&str, Measure); 11] = [
     ("messages", messages::measure),
     ("handshakes", handshakes::measure),
     ("events", events::measure),
@@ -41,6 +42,7 @@ const BENCHES: [(&str, Measure); 10] = [
     ("single", chits::single),
     ("growth", chits::growth),
     ("referee", rulings::measure),
+    ("paths", paths::measure),
 ];
 
 fn main() -> ExitCode {

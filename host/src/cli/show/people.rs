@@ -20,6 +20,8 @@ const SHOWN: &[(&[&str], &[&str])] = &[
     (&["invoice", "new"], &["chad", "units", "memo", "link"]),
     (&["lift", "list"], &["lift", "role", "state", "units", "to", "asking", "next"]),
     (&["lift", "pay"], &["lift", "state", "units", "to", "why"]),
+    (&["route", "find"], &["dest", "via", "status", "lading", "step"]),
+    (&["route", "list"], &["dest", "via", "status", "lading", "step"]),
     (&["tally", "list"], &["uuid", "holder", "partner", "side", "state", "net", "memo"]),
     (&["ticket", "list"], &["token", "user", "kind", "state", "expires", "reuse", "issuer", "tally"]),
     (&["ticket", "new"], &["tally", "token", "expires", "link", "uri"]),
