@@ -214,7 +214,7 @@ impl Task<'_> {
     fn declared(&self, console: &mut Console<'_>, matches: &ArgMatches, reached: &Reached) -> Result<u8, Fault> {
         let mut chosen =
             reached.declared.chosen(matches).ok_or_else(|| Fault::failed("a command without a meaning"))?;
-        plugins::name_file_from_here(&mut chosen);
+        plugins::prepare(&mut chosen);
         let words: Vec<&str> = chosen.spec.words.iter().map(String::as_str).collect();
         let waited = reached.site.perform(&chosen)?;
         self.answer(console, &words, &waited.answer)?;

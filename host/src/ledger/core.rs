@@ -5,6 +5,7 @@ mod deliveries;
 mod held;
 mod messages;
 mod overdue;
+mod rehearse;
 mod rollback;
 mod start;
 mod state;
@@ -23,6 +24,7 @@ use super::journal::{self, Journal};
 use super::limits::NOTICE_SLOTS;
 use super::outbox::{self, OutboxError};
 use super::services::{EventServices, Host};
+use super::shadow::End;
 use super::sweep::Sweep;
 use super::table::{PluginTable, RolledBack};
 use super::timers;
@@ -256,7 +258,7 @@ impl Core {
         let sealed = seal(transaction, turn, self.latest)?;
         if !Arc::ptr_eq(&sealed.turn.table, &table) {
             // A build on probation has failed in this batch.
-            self.table.store(Arc::clone(&sealed.turn.table));
+            self.replace(Arc::clone(&sealed.turn.table));
         }
         self.fallen.clear();
         let released = self.sealed(sealed);
@@ -265,8 +267,10 @@ impl Core {
 
     /// What a batch works with. The windows are lost with a batch that fails, and then read again.
     fn turn(&mut self, table: Arc<PluginTable>) -> Turn {
+        let trials = rehearse::trials(&table);
         Turn {
             table,
+            trials,
             host: Arc::clone(&self.host),
             relations: Arc::clone(&self.relations),
             seeds: self.seeds.clone(),
@@ -282,7 +286,7 @@ impl Core {
     /// A batch is durable: what memory holds of it follows.
     fn sealed(&mut self, sealed: Sealed) -> Released {
         let Sealed { turn, next_timer } = sealed;
-        let Turn { mut windows, journal, released, measures, .. } = turn;
+        let Turn { mut windows, journal, released, measures, trials, .. } = turn;
         windows.commit();
         self.news.clear();
         (self.windows, self.journal) = (windows, journal);
@@ -292,8 +296,24 @@ impl Core {
         for (serving, name, add) in measures {
             serving.measure(&name, add);
         }
+        trials.into_iter().for_each(rehearse::Trial::keep);
         self.relations.apply(released.relations.iter().cloned());
         released
+    }
+
+    /// Another table serves from now on. A candidate that has no place in it any more is let go.
+    fn replace(&self, next: Arc<PluginTable>) {
+        let before = self.table.swap(Arc::clone(&next));
+        for seat in before.seats() {
+            let Some(shadow) = &seat.shadow else { continue };
+            let name = &seat.serving.manifest().name;
+            let now = next.seat(name);
+            if now.is_some_and(|now| now.serving.generation() == shadow.serving().generation()) {
+                shadow.end(End::Promoted { from: seat.serving.generation() });
+            } else if now.and_then(|now| now.shadow.as_ref()).is_none_or(|stays| !Arc::ptr_eq(stays, shadow)) {
+                shadow.end(End::Refused { why: "another generation was made to serve meanwhile".to_owned() });
+            }
+        }
     }
 }
 

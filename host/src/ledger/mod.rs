@@ -10,12 +10,14 @@
 
 pub mod buffer;
 pub mod core;
+pub mod difference;
 pub mod inbound;
 pub mod input;
 pub mod journal;
 pub mod limits;
 pub mod outbox;
 pub mod queue;
+pub mod readable;
 #[cfg(test)]
 mod relate_tests;
 pub mod remembered;
@@ -24,6 +26,8 @@ mod robot;
 pub mod router;
 pub mod seeds;
 pub mod services;
+pub mod shadow;
+pub mod signed;
 pub mod sweep;
 pub mod table;
 pub mod thread;

@@ -6,6 +6,7 @@ use super::limits::{
     EFFECTS, ENVELOPE_ROOM, INVOKE_DEPTH, KEY_BYTES, LOG_BYTES, LOG_LINES, METRICS, SCAN_ROWS, VALUE_BYTES,
 };
 use super::outbox::{self, OutboxError};
+use super::signed::Signed;
 use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
@@ -85,6 +86,15 @@ impl Random {
     }
 }
 
+/// An event given to a candidate without effect.
+#[derive(Debug, Clone, Copy)]
+pub struct Rehearsal {
+    /// The candidate's generation.
+    pub generation: u64,
+    /// It has been called.
+    pub at_work: bool,
+}
+
 /// The services of one event; see [`Services`].
 pub struct EventServices<'e> {
     /// The event's writes.
@@ -111,6 +121,10 @@ pub struct EventServices<'e> {
     pub failed: Option<String>,
     /// The store failed: whatever the handler makes of it, the event has to be run again.
     pub broken: Option<StoreError>,
+    /// The event is only rehearsed by a candidate: nothing is counted or logged.
+    pub rehearsal: Option<Rehearsal>,
+    /// Signatures, where the event is run more than once.
+    pub signed: Option<Signed>,
     /// Lines logged.
     lines: usize,
     /// Counted by plugin and name.
@@ -140,6 +154,8 @@ impl<'e> EventServices<'e> {
             migrating: None,
             failed: None,
             broken: None,
+            rehearsal: None,
+            signed: None,
             metrics: BTreeMap::new(),
             lines: 0,
         }
@@ -161,7 +177,7 @@ impl<'e> EventServices<'e> {
         self.stack.push(plugin.to_owned());
         let (_in_flight, _at_work, begun) = (serving.enter(), at_work(serving.generation()), Instant::now());
         let result = serving.plugin.handle(event, self);
-        serving.times.add(begun.elapsed());
+        let took = begun.elapsed();
         self.stack.pop();
         if result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed) {
             self.failed.get_or_insert_with(|| plugin.to_owned());
@@ -170,7 +186,13 @@ impl<'e> EventServices<'e> {
             Some(fault) => Err(fault),
             None => result,
         };
-        serving.count(result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed));
+        match &mut self.rehearsal {
+            None => {
+                serving.times.add(took);
+                serving.count(result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed));
+            }
+            Some(rehearsal) => rehearsal.at_work |= rehearsal.generation == serving.generation(),
+        }
         result
     }
 
@@ -445,11 +467,17 @@ impl Services for EventServices<'_> {
     }
 
     fn sign_agent(&mut self, text: &[u8]) -> Result<Vec<u8>, Fault> {
-        Ok(self.host.sign_agent(text))
+        match &mut self.signed {
+            None => Ok(self.host.sign_agent(text)),
+            Some(signed) => signed.or_sign(None, text, || Ok(self.host.sign_agent(text))),
+        }
     }
 
     fn sign_user(&mut self, user: &str, text: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.host.sign_user(user, text)
+        match &mut self.signed {
+            None => self.host.sign_user(user, text),
+            Some(signed) => signed.or_sign(Some(user), text, || self.host.sign_user(user, text)),
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -461,6 +489,9 @@ impl Services for EventServices<'_> {
     }
 
     fn log(&mut self, level: LogLevel, text: &str) {
+        if self.rehearsal.is_some() {
+            return; // the build that serves says it once
+        }
         let level = match level {
             LogLevel::Error => log::Level::Error,
             LogLevel::Warn => log::Level::Warn,

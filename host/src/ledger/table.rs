@@ -1,6 +1,7 @@
 //! Which plugin serves what.
 
 use super::limits::{FAULT_BUDGET, METRICS, PROBATION_EVENTS};
+use super::shadow::Shadow;
 use super::times::Times;
 use crate::plugin::Plugin;
 use std::collections::BTreeMap;
@@ -92,6 +93,8 @@ pub struct Seat {
     pub probation: Option<Arc<Probation>>,
     /// The last build that did not, and why.
     pub failed: Option<Arc<RolledBack>>,
+    /// A candidate that is tried beside it.
+    pub shadow: Option<Arc<Shadow>>,
 }
 
 /// The first events of a build swapped in.
@@ -144,7 +147,7 @@ pub struct RolledBack {
 impl Seat {
     /// A seat of this generation, with nothing before it.
     pub fn of(serving: Arc<Serving>) -> Self {
-        Seat { serving, held: None, previous: None, probation: None, failed: None }
+        Seat { serving, held: None, previous: None, probation: None, failed: None, shadow: None }
     }
 }
 
@@ -200,6 +203,16 @@ impl PluginTable {
         let mut table = self.clone();
         if let Some(seat) = table.by_name.get_mut(name) {
             seat.probation = Some(Arc::default());
+        }
+        table
+    }
+
+    /// The table with a candidate tried beside the build of this name, or none any more.
+    #[must_use]
+    pub fn shadowing(&self, name: &str, shadow: Option<Arc<Shadow>>) -> Self {
+        let mut table = self.clone();
+        if let Some(seat) = table.by_name.get_mut(name) {
+            seat.shadow = shadow;
         }
         table
     }

@@ -11,6 +11,7 @@ mod open;
 mod operator;
 mod plugin_views;
 mod plugins;
+mod shadows;
 mod sweeping;
 mod views;
 

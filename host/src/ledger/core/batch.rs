@@ -1,8 +1,10 @@
 //! The inputs of one transaction, one after another.
 
+use super::rehearse::{Rehearsed, Trial};
 use super::rollback;
 use super::{Seeds, unreadable};
 use crate::ledger::buffer::Buffer;
+use crate::ledger::difference::{Made, body, what};
 use crate::ledger::inbound::Windows;
 use crate::ledger::input::{Input, Outcome, Released};
 use crate::ledger::journal::{Journal, NewEntry};
@@ -20,6 +22,8 @@ use tallyho_plugin::{Command, Event, Fault, FaultKind};
 /// What a batch works with, apart from the transaction.
 pub(super) struct Turn {
     pub(super) table: Arc<PluginTable>,
+    /// Candidates that are given the same events without effect.
+    pub(super) trials: Vec<Trial>,
     pub(super) host: Arc<dyn Host>,
     pub(super) relations: Arc<RelationRegistry>,
     pub(super) seeds: Seeds,
@@ -107,6 +111,7 @@ impl Batch<'_> {
             return Ok(Outcome::Fault(hold.fault(plugin)));
         }
         let seed = self.turn.seeds.draw();
+        let mut rehearsed = self.rehearse(plugin, event, checked, seed)?;
         let mut table = Arc::clone(&self.turn.table);
         let host = &*self.turn.host;
         // A build on probation that fails: what it did, and what the generation before made of the event.
@@ -114,6 +119,7 @@ impl Batch<'_> {
         let (services, mut result) = loop {
             let buffer = Buffer::new(&mut *self.transaction);
             let mut services = EventServices::new(buffer, &table, host, checked, self.turn.now, seed);
+            services.signed = rehearsed.as_mut().map(Rehearsed::signed);
             let result = services.run(plugin, event);
             let why = match &result {
                 Err(fault) if fault.kind == FaultKind::Failed && tried.is_none() => fault.to_string(),
@@ -129,6 +135,11 @@ impl Batch<'_> {
         let EventServices { mut buffer, released, broken, metrics, .. } = services;
         if let Some(error) = broken {
             return Err(error);
+        }
+        if let Some(rehearsed) = rehearsed {
+            let notices = released.notices.clone();
+            let made = Made { writes: buffer.writes().clone(), notices, result: result.clone() };
+            rehearsed.compare(&mut self.turn.trials, event, self.turn.now, &made);
         }
         if result.is_ok()
             && let Some(fault) = along(&mut buffer)?
@@ -188,6 +199,7 @@ impl Batch<'_> {
         let probation = seat.and_then(|seat| seat.probation.as_ref());
         if probation.is_none_or(|probation| probation.fail()) {
             self.turn.table = Arc::clone(before);
+            self.turn.trials.retain(|trial| trial.name() != name);
             rollback::record(&mut *self.transaction, &mut self.turn, &rolled_back)?;
         }
         Ok(())
@@ -213,23 +225,5 @@ impl Batch<'_> {
             }
             Err(fault) => Outcome::Fault(fault),
         })
-    }
-}
-
-fn body(event: &Event) -> &[u8] {
-    match event {
-        Event::Message(message) => &message.body,
-        Event::Command(command) => &command.body,
-        _ => &[],
-    }
-}
-
-fn what(event: &Event) -> String {
-    match event {
-        Event::Message(message) => format!("message {}/{}", message.target, message.action),
-        Event::Command(command) => format!("command {}", command.name),
-        Event::Timer(timer) => format!("timer {}", timer.key),
-        Event::Delivery(delivery) => format!("report on {}", delivery.key),
-        _ => "a turn of its life".to_owned(),
     }
 }

@@ -59,7 +59,7 @@ fn store(error: &StoreError) -> Fault {
     Fault::host(format!("nothing was changed: {error}")).code("store").fix("mend that, then repeat the command")
 }
 
-fn nobody(name: &str) -> Fault {
+pub(super) fn nobody(name: &str) -> Fault {
     Fault::not_found(format!("no plugin {name} is loaded")).fix("see `tallyho plugin list`")
 }
 
@@ -84,7 +84,7 @@ impl Core {
         let done = self.seat(swap, Arc::new(next), from, now)?;
         if on_probation {
             // Not before: a first event that fails is a swap that is refused.
-            self.table.store(Arc::new(self.table.load().on_probation(&swap.name)));
+            self.replace(Arc::new(self.table.load().on_probation(&swap.name)));
         }
         log::info!(
             "plugin {} {}: generation {} (version {}) serves, before it generation {from}",
@@ -122,7 +122,7 @@ impl Core {
         crash_point("swap-started");
         let sealed = seal(transaction, turn, self.latest).map_err(|error| store(&error))?;
         crash_point("swap-durable");
-        self.table.store(next);
+        self.replace(next);
         let released = self.sealed(sealed);
         let to = swap.serving.generation();
         let swapped = Swapped { from, to, state, migrate, start, switch: begun.elapsed() };
@@ -192,7 +192,7 @@ fn take_up(mut batch: Batch<'_>, swap: &Swap) -> Result<Result<Started, Fault>, 
     Ok(Ok(Started { turn: batch.turn, state, migrate, start: begun.elapsed() }))
 }
 
-fn claimed(clash: &Clash) -> Fault {
+pub(super) fn claimed(clash: &Clash) -> Fault {
     let Clash { what, first, .. } = clash;
     Fault::refused(format!("it claims {what}, which plugin {first} claims"))
         .code("claimed")
