@@ -82,6 +82,20 @@ pub trait Backend: Sync {
     /// Where not even checking was possible.
     fn check_plugin(&self, file: &Path) -> Result<Value, Fault>;
 
+    /// A journal from a snapshot through a candidate: `{ok, name, version, events, differing, differences, why?}`.
+    /// `plugins`: a folder to look for the other plugins in, before the home's.
+    ///
+    /// # Errors
+    /// Files that cannot be read, or do not belong together.
+    fn replay(
+        &self,
+        home: &Path,
+        store: &Path,
+        journal: &Path,
+        plugins: Option<&Path>,
+        candidate: &Path,
+    ) -> Result<Value, Fault>;
+
     /// Writes the home's private keys to a file, encrypted: `{file, keys}`. The passphrase is read from
     /// `passphrase`, or asked for on the terminal.
     ///

@@ -8,7 +8,7 @@ use crate::control::host::HOST;
 /// The site has a working folder of its own: a file that a person names is named from here. And a swap without a
 /// shadow run leaves nothing to wait for.
 pub fn prepare(chosen: &mut Chosen<'_>) {
-    if chosen.plugin != HOST || chosen.spec.name != "plugin.swap" {
+    if chosen.plugin != HOST || !["plugin.swap", "plugin.snapshot"].contains(&chosen.spec.name.as_str()) {
         return;
     }
     if chosen.argument.get("shadow").is_none() {

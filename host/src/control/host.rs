@@ -91,6 +91,11 @@ pub fn manifest() -> Manifest {
         )
         .command(CommandSpec::new("plugin.shadow", "How the last shadow run of a plugin stands").argument(plugin()))
         .command(
+            CommandSpec::new("plugin.snapshot", "Copy the store, and record what happens next for `plugin replay`")
+                .words(&["plugin", "snapshot"])
+                .argument(Argument::positional("file", Text, "the file to make").example("before.db")),
+        )
+        .command(
             CommandSpec::new("plugin.rollback", "Have the generation before serve again")
                 .words(&["plugin", "rollback"])
                 .argument(plugin()),

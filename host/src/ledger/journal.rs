@@ -4,10 +4,12 @@
 //! trimming costs nothing.
 
 use super::limits::JOURNAL_SLOTS;
+use super::recording::Recorded;
 use crate::store::{StoreError, Transaction};
 use serde::{Deserialize, Serialize};
 use tallyho_plugin::Event;
 use tallyho_plugin::record::Timestamp;
+use tallyho_plugin::services::Range;
 
 const TABLE: &str = "host.journal";
 const NEXT: &[u8] = b"next";
@@ -34,6 +36,9 @@ pub struct Entry {
     /// Why it had no effect, where it had none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// Its effects, where they were recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Recorded>,
 }
 
 /// An [`Entry`] to be written, borrowed from where its parts are.
@@ -58,6 +63,9 @@ pub struct NewEntry<'e> {
     /// See [`Entry::fault`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// See [`Entry::recorded`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Recorded>,
 }
 
 /// The journal's next number.
@@ -74,6 +82,30 @@ impl Journal {
     pub fn open(transaction: &mut dyn Transaction) -> Result<Self, StoreError> {
         let next = transaction.get(TABLE, NEXT)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
         Ok(Journal { next })
+    }
+
+    /// The number of the next entry.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// All entries there are, oldest first.
+    ///
+    /// # Errors
+    /// The store's; `Engine` where an entry cannot be read.
+    pub fn entries(transaction: &mut dyn Transaction) -> Result<Vec<Entry>, StoreError> {
+        let (mut entries, mut from) = (Vec::new(), Vec::new());
+        loop {
+            let rows = transaction.scan(TABLE, &Range { from, to: None, reverse: false, limit: 256 })?;
+            let Some((last, _)) = rows.last() else { break };
+            from = [last.as_slice(), &[0]].concat();
+            for (_, bytes) in rows.iter().filter(|(key, _)| key.as_slice() != NEXT) {
+                let entry: Result<Entry, _> = ciborium::from_reader(bytes.as_slice());
+                entries.push(entry.map_err(|error| StoreError::Engine(format!("journal: {error}")))?);
+            }
+        }
+        entries.sort_by_key(|entry| entry.number);
+        Ok(entries)
     }
 
     /// Writes an entry, numbering it.

@@ -7,7 +7,7 @@ use tallyho_plugin::{Command, Timer};
 
 fn entry(event: &Event) -> NewEntry<'_> {
     let (at, plugin) = (NOW, "r0");
-    NewEntry { number: 0, at, plugin, generation: 1, event, body: &[1], seed: &[2], fault: None }
+    NewEntry { number: 0, at, plugin, generation: 1, event, body: &[1], seed: &[2], fault: None, recorded: None }
 }
 
 fn numbers(store: &mut MemoryStore) -> Vec<u64> {
@@ -67,6 +67,7 @@ fn what_is_written_is_read_as_an_entry() {
             body: &body,
             seed: &seed,
             fault: fault.clone(),
+            recorded: None,
         };
         let mut store = MemoryStore::new();
         let mut transaction = store.begin().unwrap();
@@ -79,6 +80,6 @@ fn what_is_written_is_read_as_an_entry() {
             other => other,
         };
         let (plugin, seed) = ("echo".to_owned(), seed.to_vec());
-        assert_eq!(read, Entry { number: 5, at, plugin, generation: 4, event, body, seed, fault });
+        assert_eq!(read, Entry { number: 5, at, plugin, generation: 4, event, body, seed, fault, recorded: None });
     }
 }

@@ -82,6 +82,10 @@ pub const FAULT_BUDGET: u64 = 1;
 /// Events that a shadow run may be told to see: a busy site's of several minutes. Each is run twice meanwhile.
 pub const SHADOW_EVENTS: u64 = 1_000_000;
 
+/// Bytes of one event's effects that the journal takes, while it records them; an honest event writes some
+/// kilobytes. A replay ends before one that has more.
+pub const RECORDED_BYTES: usize = 4 << 20;
+
 /// Differences between two builds that are kept and shown: more of them tell a person no more, and a build
 /// that differs in everything must not fill memory. Some 10 kB each at most.
 pub const DIFFERENCES_KEPT: usize = 32;

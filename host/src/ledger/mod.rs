@@ -18,9 +18,11 @@ pub mod limits;
 pub mod outbox;
 pub mod queue;
 pub mod readable;
+pub mod recording;
 #[cfg(test)]
 mod relate_tests;
 pub mod remembered;
+pub mod replay;
 #[cfg(test)]
 mod robot;
 pub mod router;

@@ -72,11 +72,7 @@ impl Shadow {
 
     /// An event that is durable was given to both.
     pub fn add(&self, found: Vec<Difference>) {
-        let mut progress = self.locked();
-        progress.seen += 1;
-        progress.differing += u64::from(!found.is_empty());
-        let room = DIFFERENCES_KEPT.saturating_sub(progress.differences.len());
-        progress.differences.extend(found.into_iter().take(room));
+        self.locked().add(found);
     }
 
     /// It has ended, unless it had before.
@@ -97,6 +93,14 @@ impl Shadow {
 }
 
 impl Progress {
+    /// An event was given to both.
+    pub fn add(&mut self, found: Vec<Difference>) {
+        self.seen += 1;
+        self.differing += u64::from(!found.is_empty());
+        let room = DIFFERENCES_KEPT.saturating_sub(self.differences.len());
+        self.differences.extend(found.into_iter().take(room));
+    }
+
     /// The first difference in a line, where there is one.
     pub fn first(&self) -> Option<String> {
         let Difference { event, what, effect, table, key, expected, found, .. } = self.differences.first()?;

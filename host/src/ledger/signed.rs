@@ -3,12 +3,14 @@
 //! ECDSA draws a random number for each signature, so two builds that sign the same text would differ in
 //! nothing but that. What one run has signed, the next is given again.
 
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Signatures by who signs (`None`: the agent) and the text's hash.
-#[derive(Debug, Clone, Default)]
-pub struct Signed(HashMap<(Option<String>, [u8; 32]), Vec<u8>>);
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Signed(BTreeMap<(Option<String>, [u8; 32]), ByteBuf>);
 
 impl Signed {
     /// The signature of this text, made by `sign` where it is not known.
@@ -23,10 +25,10 @@ impl Signed {
     ) -> Result<Vec<u8>, E> {
         let key = (user.map(str::to_owned), Sha256::digest(text).into());
         if let Some(known) = self.0.get(&key) {
-            return Ok(known.clone());
+            return Ok(known.to_vec());
         }
         let signature = sign()?;
-        self.0.insert(key, signature.clone());
+        self.0.insert(key, ByteBuf::from(signature.clone()));
         Ok(signature)
     }
 }

@@ -3,7 +3,7 @@
 use super::checkup::checkup;
 use super::founding::found;
 use super::open::STANDARD;
-use super::{Node, NodeOptions};
+use super::{Node, NodeOptions, replay};
 use crate::cli::{Backend, Ready, RunOptions};
 use crate::control::{Client, Operator, host};
 use crate::plugin::{self, Loader, LoaderOptions, Plugin, find_plugin, search_folders};
@@ -108,6 +108,18 @@ impl Backend for RealBackend {
 
     fn check_plugin(&self, file: &Path) -> Result<Value, Fault> {
         serde_json::to_value(plugin::check(file)).map_err(|error| fault(&error))
+    }
+
+    fn replay(
+        &self,
+        home: &Path,
+        store: &Path,
+        journal: &Path,
+        plugins: Option<&Path>,
+        candidate: &Path,
+    ) -> Result<Value, Fault> {
+        let folders = search_folders(plugins, &home.join("plugins"));
+        replay::run(&replay::Order { store, journal, candidate, folders: &folders })
     }
 
     fn export_keys(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault> {

@@ -23,10 +23,35 @@ use tallyho_plugin::record::ticket::TicketText;
 use tallyho_plugin::record::{AgentId, Chad};
 use tallyho_plugin::services::{TicketOrder, host_command};
 
+/// Who signs for the site.
+pub trait Signer: Send + Sync {
+    /// The site's agent.
+    fn agent(&self) -> &AgentId;
+    /// Signs as the agent.
+    fn sign_agent(&self, text: &[u8]) -> Vec<u8>;
+    /// Signs as a user.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    fn sign_user(&self, cuid: &str, text: &[u8]) -> Result<Vec<u8>, SignError>;
+}
+
+impl Signer for KeyRing {
+    fn agent(&self) -> &AgentId {
+        self.agent_id()
+    }
+    fn sign_agent(&self, text: &[u8]) -> Vec<u8> {
+        KeyRing::sign_agent(self, text).to_vec()
+    }
+    fn sign_user(&self, cuid: &str, text: &[u8]) -> Result<Vec<u8>, SignError> {
+        KeyRing::sign_user(self, cuid, text)
+    }
+}
+
 /// Keys, books and address of the site.
 pub struct SiteHost {
     /// All keys.
-    pub keys: Arc<KeyRing>,
+    pub keys: Arc<dyn Signer>,
     /// Where others dial.
     pub endpoint: Endpoint,
     /// Who may talk to whom.
@@ -108,11 +133,11 @@ struct Subject {
 
 impl Host for SiteHost {
     fn agent(&self) -> &AgentId {
-        self.keys.agent_id()
+        self.keys.agent()
     }
 
     fn sign_agent(&self, text: &[u8]) -> Vec<u8> {
-        self.keys.sign_agent(text).to_vec()
+        self.keys.sign_agent(text)
     }
 
     fn sign_user(&self, user: &str, text: &[u8]) -> Result<Vec<u8>, Fault> {

@@ -11,6 +11,7 @@ mod open;
 mod operator;
 mod plugin_views;
 mod plugins;
+mod replay;
 mod shadows;
 mod sweeping;
 mod views;

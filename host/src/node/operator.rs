@@ -85,6 +85,7 @@ impl Node {
                 self.swap_plugin(plugin_name(argument)?, how)
             }
             "plugin.shadow" => self.shadow_report(plugin_name(argument)?),
+            "plugin.snapshot" => self.snapshot(Path::new(required(argument, "file", "before.db")?)),
             "plugin.rollback" => self.roll_plugin_back(plugin_name(argument)?),
             "plugin.stop" => self.stop_plugin(plugin_name(argument)?),
             "plugin.start" => self.start_plugin(plugin_name(argument)?),

@@ -9,7 +9,9 @@ use crate::ledger::inbound::Windows;
 use crate::ledger::input::{Input, Outcome, Released};
 use crate::ledger::journal::{Journal, NewEntry};
 use crate::ledger::outbox::OutboxError;
+use crate::ledger::recording::{Tape, Taped};
 use crate::ledger::services::{EventServices, Host, HostCall, Random};
+use crate::ledger::signed::Signed;
 use crate::ledger::table::{PluginTable, RolledBack, Serving};
 use crate::ledger::verify::Checked;
 use crate::site::addresses::{self, Source};
@@ -33,6 +35,8 @@ pub(super) struct Turn {
     pub(super) released: Released,
     /// There is something to commit.
     pub(super) changed: bool,
+    /// What is written, while effects are recorded.
+    pub(super) tape: Option<Tape>,
     /// What plugins have counted, to be added once all this is durable.
     pub(super) measures: Vec<(Arc<Serving>, String, i64)>,
 }
@@ -41,6 +45,14 @@ pub(super) struct Turn {
 pub(super) struct Batch<'b> {
     pub(super) transaction: &'b mut (dyn Transaction + 'b),
     pub(super) turn: Turn,
+}
+
+/// Runs inputs in a transaction, its writes on tape where they are recorded.
+pub(super) fn batch<R>(transaction: &mut (dyn Transaction + '_), turn: Turn, run: impl FnOnce(Batch<'_>) -> R) -> R {
+    match turn.tape.clone() {
+        None => run(Batch { transaction, turn }),
+        Some(tape) => run(Batch { transaction: &mut Taped { transaction, tape }, turn }),
+    }
 }
 
 impl Batch<'_> {
@@ -111,6 +123,7 @@ impl Batch<'_> {
             return Ok(Outcome::Fault(hold.fault(plugin)));
         }
         let seed = self.turn.seeds.draw();
+        let tape = self.turn.tape.clone();
         let mut rehearsed = self.rehearse(plugin, event, checked, seed)?;
         let mut table = Arc::clone(&self.turn.table);
         let host = &*self.turn.host;
@@ -119,7 +132,8 @@ impl Batch<'_> {
         let (services, mut result) = loop {
             let buffer = Buffer::new(&mut *self.transaction);
             let mut services = EventServices::new(buffer, &table, host, checked, self.turn.now, seed);
-            services.signed = rehearsed.as_mut().map(Rehearsed::signed);
+            services.signed =
+                rehearsed.as_mut().map(Rehearsed::signed).or_else(|| tape.as_ref().map(|_| Signed::default()));
             let result = services.run(plugin, event);
             let why = match &result {
                 Err(fault) if fault.kind == FaultKind::Failed && tried.is_none() => fault.to_string(),
@@ -132,14 +146,16 @@ impl Batch<'_> {
             table = Arc::new(before);
             tried = Some(rolled_back);
         };
-        let EventServices { mut buffer, released, broken, metrics, .. } = services;
+        let EventServices { mut buffer, released, broken, metrics, signed, .. } = services;
         if let Some(error) = broken {
             return Err(error);
         }
-        if let Some(rehearsed) = rehearsed {
+        let made = (rehearsed.is_some() || tape.is_some()).then(|| {
             let notices = released.notices.clone();
-            let made = Made { writes: buffer.writes().clone(), notices, result: result.clone() };
-            rehearsed.compare(&mut self.turn.trials, event, self.turn.now, &made);
+            Made { writes: buffer.writes().clone(), notices, result: result.clone() }
+        });
+        if let (Some(rehearsed), Some(made)) = (rehearsed, &made) {
+            rehearsed.compare(&mut self.turn.trials, event, self.turn.now, made);
         }
         if result.is_ok()
             && let Some(fault) = along(&mut buffer)?
@@ -148,6 +164,9 @@ impl Batch<'_> {
         }
         let failed_before_too = result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed);
         let only_looked = buffer.count() == 0 && released.is_empty() && matches!(event, Event::Command(_));
+        // What has no entry in the journal leaves on tape what was there.
+        let tape = tape.filter(|_| !(only_looked && result.is_ok()));
+        let before = tape.as_ref().map(Tape::take).unwrap_or_default();
         if result.is_ok() {
             buffer.keep()?;
             self.turn.released.append(released);
@@ -157,6 +176,7 @@ impl Batch<'_> {
                     .extend(self.turn.table.named(&plugin).map(|serving| (Arc::clone(serving), name, add)));
             }
         }
+        let recorded = tape.zip(made).and_then(|(tape, made)| tape.recorded(before, &made, signed.unwrap_or_default()));
         match tried {
             None => {
                 let probation = self.turn.table.seat(plugin).and_then(|seat| seat.probation.as_ref());
@@ -183,6 +203,7 @@ impl Batch<'_> {
             body: body(event),
             seed: &seed,
             fault: fault.map(ToString::to_string),
+            recorded,
         };
         self.turn.journal.write(&mut *self.transaction, entry)?;
         Ok(match result {

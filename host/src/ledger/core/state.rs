@@ -1,6 +1,6 @@
 //! State versions: whether a build can work on the tables as they are, and bringing them to it.
 
-use super::batch::Batch;
+use super::batch::{Batch, batch};
 use super::overdue::too_late;
 use super::{Core, Swap, seal, watched};
 use crate::ledger::buffer::Buffer;
@@ -139,9 +139,10 @@ impl Core {
                 Err(fault) => return Ok(Err(StateError { plugin: manifest.name.clone(), fault })),
             }
             let ran = watched(&mut self.watch, &mut *transaction, move |transaction| {
-                let mut batch = Batch { transaction, turn };
-                let migrated = batch.migrate(&job, found)?;
-                Ok::<_, StoreError>(migrated.map(|again| (batch.turn, again)))
+                batch(transaction, turn, |mut batch| {
+                    let migrated = batch.migrate(&job, found)?;
+                    Ok::<_, StoreError>(migrated.map(|again| (batch.turn, again)))
+                })
             });
             let late = |_| too_late(&manifest.version, "bringing its tables to its state version", deadline);
             let (turn, again) = match ran.map_err(late).unwrap_or_else(|fault| Ok(Err(fault)))? {

@@ -1,7 +1,7 @@
 //! Another generation serves, or a plugin is stopped or started: between two events, durable before
 //! anybody is told.
 
-use super::batch::{Batch, Turn};
+use super::batch::{Batch, Turn, batch};
 use super::held::let_go;
 use super::overdue::too_late;
 use super::rollback::is_reversible;
@@ -110,8 +110,9 @@ impl Core {
         let turn = self.turn(Arc::clone(&next));
         let mut transaction = self.store.begin().map_err(|error| store(&error))?;
         let job = swap.clone();
-        let ran =
-            watched(&mut self.watch, &mut *transaction, move |transaction| take_up(Batch { transaction, turn }, &job));
+        let ran = watched(&mut self.watch, &mut *transaction, move |transaction| {
+            batch(transaction, turn, |batch| take_up(batch, &job))
+        });
         let ran = ran.map_err(|_| too_late(&manifest.version, "taking up its work", deadline))?;
         let Started { mut turn, state, migrate, start } = ran.map_err(|error| store(&error))??;
         let begun = Instant::now();
