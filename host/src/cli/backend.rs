@@ -18,6 +18,8 @@ pub struct RunOptions {
     pub plugins: Option<PathBuf>,
     /// Plugins to load, by name or path, instead of all standard ones.
     pub plugin: Vec<String>,
+    /// Whether libraries that are rebuilt are swapped in.
+    pub watch: bool,
 }
 
 /// What a site says once it serves.

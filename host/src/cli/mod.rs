@@ -132,6 +132,7 @@ impl Task<'_> {
             listen: options.get_one("listen").cloned(),
             plugins: options.get_one("plugins").cloned(),
             plugin: options.get_many("plugin").unwrap_or_default().cloned().collect(),
+            watch: options.get_flag("watch"),
         };
         if options.get_flag("until-eof") {
             std::thread::spawn(stop_at_end_of_input);

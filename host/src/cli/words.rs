@@ -91,6 +91,12 @@ fn run() -> Command {
                 .help("Load this plugin; may be given several times [default: all standard ones]"),
         )
         .arg(
+            Arg::new("watch")
+                .long("watch")
+                .action(ArgAction::SetTrue)
+                .help("Swap a plugin's library in as soon as it has been rebuilt"),
+        )
+        .arg(
             Arg::new("until-eof")
                 .long("until-eof")
                 .hide(true)

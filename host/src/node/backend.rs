@@ -67,12 +67,16 @@ impl Backend for RealBackend {
         passed.map_err(|error| fault(&error))?;
         let home = Home::create(home).map_err(|error| fault(&error))?;
         let listen = options.listen.as_deref().map(endpoint).transpose()?;
+        let watch = options.watch;
         let options =
             NodeOptions { listen, plugins: options.plugins.clone(), plugin: options.plugin.clone(), offline: false };
         start_log(&home);
         let node = Node::open(home, &options).map_err(|error| fault(&error))?;
         node.serve_control().map_err(|error| fault(&error))?;
         log::info!("agent {} serves on {}", node.agent(), node.listens().unwrap_or_default());
+        if watch {
+            node.watch_plugins().map_err(|error| fault(&error))?;
+        }
         ready(&Ready { agent: node.agent().to_owned(), listen: node.listens().unwrap_or_default().to_owned() });
         if let Some(signal) = signals.forever().next() {
             log::info!("signal {signal}: finishing what has begun");

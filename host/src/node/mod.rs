@@ -15,6 +15,7 @@ mod replay;
 mod shadows;
 mod sweeping;
 mod views;
+mod watching;
 
 pub use open::{Node, NodeError, NodeOptions};
 

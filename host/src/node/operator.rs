@@ -81,6 +81,7 @@ impl Node {
                     file: text(argument, "file").map(Path::new),
                     migrate: argument["migrate"] == true,
                     shadow: shadows::wanted(argument)?,
+                    only_if_new: false,
                 };
                 self.swap_plugin(plugin_name(argument)?, how)
             }

@@ -83,6 +83,8 @@ pub(super) struct How<'a> {
     pub migrate: bool,
     /// Over how many events it is tried first.
     pub shadow: Option<u64>,
+    /// Whether the very build that serves is left alone; the answer is null then.
+    pub only_if_new: bool,
 }
 
 /// What kind of change it is.
@@ -98,7 +100,7 @@ const BACK: Kind = Kind { reason: "rolled back", migrate: false };
 impl Node {
     /// `plugin swap`: stages a build beside the one that serves, and has it serve between two events.
     pub(super) fn swap_plugin(&self, name: &str, how: How<'_>) -> Result<Value, Fault> {
-        let How { file, migrate, shadow } = how;
+        let How { file, migrate, shadow, only_if_new } = how;
         let begun = Instant::now();
         let _one_at_a_time = locked(&self.plugins.changing);
         let seat = self.seat(name)?;
@@ -109,6 +111,9 @@ impl Node {
         };
         let path = std::path::absolute(&path).unwrap_or(path);
         let (plugin, steps) = self.plugins.loader.stage(&path).map_err(|error| refused(name, &seat, &error))?;
+        if only_if_new && plugin.build() == seat.serving.plugin.build() {
+            return Ok(Value::Null);
+        }
         let candidate = Candidate { plugin, steps };
         let previous = Some(Arc::clone(&seat.serving));
         let swap = self.swap_to(name, &seat, &candidate, previous, Kind { reason: "swapped", migrate })?;
