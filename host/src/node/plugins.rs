@@ -331,8 +331,9 @@ impl Node {
 /// How long the steps of a load took, in milliseconds.
 pub(super) fn phases(steps: &Steps) -> Value {
     json!({
-        "read": milliseconds(steps.read),
         "copy": milliseconds(steps.copy),
+        "read": milliseconds(steps.read),
+        "hash": milliseconds(steps.hash),
         "probe": milliseconds(steps.probe),
         "check": milliseconds(steps.check),
         "create": milliseconds(steps.create),
