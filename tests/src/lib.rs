@@ -5,6 +5,7 @@ pub mod chits;
 pub mod counter;
 pub mod deal;
 pub mod flows;
+pub mod payers;
 pub mod peer;
 pub mod pipe;
 pub mod plugins;
