@@ -60,6 +60,14 @@ impl<'e> Buffer<'e> {
         &self.writes
     }
 
+    /// A row's value as it is without what has been written.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn stored(&mut self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.transaction.get(table, key)
+    }
+
     /// Takes what has been written, and hands on nothing.
     pub fn into_writes(self) -> Writes {
         self.writes

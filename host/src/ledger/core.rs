@@ -5,6 +5,7 @@ mod deliveries;
 mod held;
 mod messages;
 mod overdue;
+mod parts;
 mod rehearse;
 mod rollback;
 mod start;
@@ -14,7 +15,7 @@ mod swap;
 #[path = "core/tests/mod.rs"]
 mod tests;
 
-pub use state::StateError;
+pub use state::{LARGE, StateError};
 pub use swap::{Swap, Swapped};
 
 use super::buffer::Buffer;

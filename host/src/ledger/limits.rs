@@ -79,6 +79,13 @@ pub const PROBATION_EVENTS: u64 = 1_000;
 /// very same event over the very same tables, which is proof enough. (A fault that both have is the event's.)
 pub const FAULT_BUDGET: u64 = 1;
 
+/// Rows that one part of a migration may write while the site runs: all others wait meanwhile, for a tenth of a
+/// second at most. Each costs a read and two writes, some 15 µs.
+pub const MIGRATION_EFFECTS: usize = 4_000;
+
+/// Rows taken back, or forgotten, in one transaction: as [`MIGRATION_EFFECTS`].
+pub const UNDO_ROWS: u32 = 4_000;
+
 /// Events that a shadow run may be told to see: a busy site's of several minutes. Each is run twice meanwhile.
 pub const SHADOW_EVENTS: u64 = 1_000_000;
 

@@ -35,6 +35,7 @@ pub mod table;
 pub mod thread;
 pub mod timers;
 pub mod times;
+pub mod undo;
 pub mod verify;
 pub mod waiting;
 pub mod watch;

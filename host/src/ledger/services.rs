@@ -125,6 +125,8 @@ pub struct EventServices<'e> {
     pub rehearsal: Option<Rehearsal>,
     /// Signatures, where the event is run more than once.
     pub signed: Option<Signed>,
+    /// Effects that it may have.
+    pub most: usize,
     /// Lines logged.
     lines: usize,
     /// Counted by plugin and name.
@@ -154,6 +156,7 @@ impl<'e> EventServices<'e> {
             migrating: None,
             failed: None,
             broken: None,
+            most: EFFECTS,
             rehearsal: None,
             signed: None,
             metrics: BTreeMap::new(),
@@ -296,9 +299,15 @@ impl<'e> EventServices<'e> {
     }
 
     fn room(&self) -> Result<(), Fault> {
-        match self.buffer.count() < EFFECTS {
-            true => Ok(()),
-            false => Err(Fault::failed(format!("the event has more than {EFFECTS} effects; do less in one event"))),
+        match (self.buffer.count() < self.most, self.migrating) {
+            (true, _) => Ok(()),
+            (false, None) => {
+                Err(Fault::failed(format!("the event has more than {EFFECTS} effects; do less in one event")))
+            }
+            (false, Some(_)) => {
+                let text = format!("the migration has more than {} effects in one part", self.most);
+                Err(Fault::failed(text).fix("do less in one call of Handler::migrate, and ask for another"))
+            }
         }
     }
 }

@@ -48,6 +48,8 @@ pub enum Hold {
         /// How long it had.
         deadline: Duration,
     },
+    /// Its tables are being brought to another state version.
+    Migrating,
 }
 
 impl Hold {
@@ -56,6 +58,7 @@ impl Hold {
         match self {
             Hold::Stopped => "stopped",
             Hold::Overdue { .. } => "suspended",
+            Hold::Migrating => "migrating",
         }
     }
 
@@ -63,6 +66,7 @@ impl Hold {
     pub fn why(&self) -> String {
         match self {
             Hold::Stopped => "the operator has stopped it".to_owned(),
+            Hold::Migrating => "its tables are being brought to another state version".to_owned(),
             Hold::Overdue { deadline } => format!("its handler was not done with an event within {deadline:?}"),
         }
     }
@@ -71,6 +75,7 @@ impl Hold {
     pub fn fault(&self, plugin: &str) -> Fault {
         let fix = match self {
             Hold::Stopped => format!("`tallyho plugin start {plugin}` has it serve again"),
+            Hold::Migrating => "repeat it when that is done; `tallyho plugin list` tells".to_owned(),
             Hold::Overdue { .. } => format!(
                 "swap in a build that is mended (`tallyho plugin swap {plugin} FILE`), or have it try again \
                  (`tallyho plugin start {plugin}`)"

@@ -6,6 +6,7 @@ mod founding;
 pub mod host;
 mod kept;
 mod loading;
+mod migrating;
 mod notices;
 mod open;
 mod operator;

@@ -5,7 +5,7 @@
 
 use super::Node;
 use super::kept::Kept;
-use crate::ledger::core::{Swap, Swapped};
+use crate::ledger::core::{LARGE, Swap, Swapped};
 use crate::ledger::remembered::{BuildFile, SwappedIn};
 use crate::ledger::shadow::Shadow;
 use crate::ledger::table::{Seat, Serving};
@@ -247,10 +247,15 @@ impl Node {
     fn seated(&self, seat: &Seat, swap: Swap, steps: Steps, begun: Instant) -> Result<Value, Fault> {
         let (name, serving) = (swap.name.clone(), Arc::clone(&swap.serving));
         let handed_over = Instant::now();
+        let large = swap.clone();
         let done = self.ledger.alter(move |core, now| {
             let waited = handed_over.elapsed();
             core.swap(&swap, now).map(|(swapped, released)| ((swapped, waited), released))
         });
+        let done = match done {
+            Err(fault) if fault.code == LARGE => self.in_parts(&large).map(|swapped| (swapped, Duration::ZERO)),
+            other => other,
+        };
         let (Swapped { from, to, state, migrate, start, switch }, waited) = done.map_err(|fault| {
             let generation = seat.serving.generation();
             let text = match &seat.held {
@@ -318,7 +323,7 @@ impl Node {
     }
 
     /// Peers whose messages were not receipted while a plugin was held send them again on a new channel.
-    fn ask_again(&self) {
+    pub(super) fn ask_again(&self) {
         let held = super::views::read(self, inbound::held);
         for agent in held.unwrap_or_default() {
             for channel in self.net.channels().with(&agent) {

@@ -55,7 +55,7 @@ pub struct Swapped {
     pub switch: Duration,
 }
 
-fn store(error: &StoreError) -> Fault {
+pub(super) fn store(error: &StoreError) -> Fault {
     Fault::host(format!("nothing was changed: {error}")).code("store").fix("mend that, then repeat the command")
 }
 
@@ -181,7 +181,7 @@ fn take_up(mut batch: Batch<'_>, swap: &Swap) -> Result<Result<Started, Fault>, 
     let outcome = batch.event(&swap.name, &Event::Life(Life::Started), &Checked::new(), |buffer| {
         let known = remembered::of(buffer, manifest)?;
         let swapped = swap.swapped.clone().or(known.swapped);
-        let known = Remembered { state: manifest.state_version, swapped, stopped: false, ..known };
+        let known = Remembered { state: manifest.state_version, undo: None, swapped, stopped: false, ..known };
         remembered::put(buffer, &swap.name, &known);
         Ok(None)
     })?;
