@@ -7,6 +7,7 @@ pub mod deal;
 pub mod flows;
 pub mod full_disk;
 pub mod lifts;
+pub mod payers;
 pub mod peer;
 pub mod pipe;
 pub mod plugins;

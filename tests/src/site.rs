@@ -26,6 +26,7 @@ pub struct Site {
     port: u16,
     environment: Vec<(String, String)>,
     plugins: Vec<String>,
+    watches: bool,
 }
 
 /// The control socket of a site, whether or not it runs.
@@ -117,7 +118,7 @@ impl Site {
     /// When it cannot be made.
     pub fn empty() -> Self {
         let home = tempfile::tempdir().expect("a temporary folder can be made");
-        Site { home, child: None, port: 0, environment: Vec::new(), plugins: Vec::new() }
+        Site { home, child: None, port: 0, environment: Vec::new(), plugins: Vec::new(), watches: false }
     }
 
     /// Adds a user with an Ed25519 key.
@@ -160,6 +161,13 @@ impl Site {
     #[must_use]
     pub fn plugins(mut self, plugins: &[&str]) -> Self {
         self.plugins = plugins.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Swaps libraries in as they are rebuilt, from the next start on.
+    #[must_use]
+    pub fn watching(mut self) -> Self {
+        self.watches = true;
         self
     }
 
@@ -207,6 +215,9 @@ impl Site {
         command.args(["--listen", &format!("127.0.0.1:{}", self.port)]);
         for plugin in &self.plugins {
             command.args(["--plugin", plugin]);
+        }
+        if self.watches {
+            command.arg("--watch");
         }
         command.env("RUST_LOG", "debug").envs(self.environment.drain(..)).stdin(Stdio::null());
         let log = log.expect("the log can be written");

@@ -18,6 +18,8 @@ pub struct RunOptions {
     pub plugins: Option<PathBuf>,
     /// Plugins to load, by name or path, instead of all standard ones.
     pub plugin: Vec<String>,
+    /// Whether libraries that are rebuilt are swapped in.
+    pub watch: bool,
 }
 
 /// What a site says once it serves.
@@ -81,6 +83,20 @@ pub trait Backend: Sync {
     /// # Errors
     /// Where not even checking was possible.
     fn check_plugin(&self, file: &Path) -> Result<Value, Fault>;
+
+    /// A journal from a snapshot through a candidate: `{ok, name, version, events, differing, differences, why?}`.
+    /// `plugins`: a folder to look for the other plugins in, before the home's.
+    ///
+    /// # Errors
+    /// Files that cannot be read, or do not belong together.
+    fn replay(
+        &self,
+        home: &Path,
+        store: &Path,
+        journal: &Path,
+        plugins: Option<&Path>,
+        candidate: &Path,
+    ) -> Result<Value, Fault>;
 
     /// Writes the home's private keys to a file, encrypted: `{file, keys}`. The passphrase is read from
     /// `passphrase`, or asked for on the terminal.

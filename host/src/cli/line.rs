@@ -44,7 +44,7 @@ impl Line {
     pub fn is_local(&self) -> bool {
         let word = |at: usize| self.words.get(at).map(String::as_str);
         let fixed = word(0).is_some_and(|first| LOCAL.contains(&first));
-        fixed || (word(0) == Some("plugin") && word(1) == Some("check"))
+        fixed || (word(0) == Some("plugin") && matches!(word(1), Some("check" | "replay")))
     }
 
     /// Whether no site has to be opened for it.

@@ -91,6 +91,7 @@ fn attempt(args: &[OsString], line: &Line, console: &mut Console<'_>, backend: &
         Some(("demo", options)) => task.demo(console, options),
         Some(("doctor", _)) => task.verdict(console, &["doctor"], &backend.doctor(&task.home()?)?),
         Some(("plugin", below)) if below.subcommand_name() == Some("check") => task.check_plugin(console, below),
+        Some(("plugin", below)) if below.subcommand_name() == Some("replay") => task.replay(console, below),
         Some(("keys", below)) => task.keys(console, below),
         Some(("call", arguments)) => task.call(console, arguments),
         Some(("watch", arguments)) => task.watch(console, arguments),
@@ -131,6 +132,7 @@ impl Task<'_> {
             listen: options.get_one("listen").cloned(),
             plugins: options.get_one("plugins").cloned(),
             plugin: options.get_many("plugin").unwrap_or_default().cloned().collect(),
+            watch: options.get_flag("watch"),
         };
         if options.get_flag("until-eof") {
             std::thread::spawn(stop_at_end_of_input);
@@ -161,6 +163,17 @@ impl Task<'_> {
     fn check_plugin(&self, console: &mut Console<'_>, below: &ArgMatches) -> Result<u8, Fault> {
         let file: &PathBuf = required(below.subcommand_matches("check"), "file")?;
         self.verdict(console, &["plugin", "check"], &self.backend.check_plugin(file)?)
+    }
+
+    fn replay(&self, console: &mut Console<'_>, below: &ArgMatches) -> Result<u8, Fault> {
+        let arguments = below.subcommand_matches("replay");
+        let (store, journal): (&PathBuf, &PathBuf) = (required(arguments, "store")?, required(arguments, "journal")?);
+        let folder: Option<&PathBuf> = arguments.and_then(|arguments| arguments.get_one("plugins"));
+        let candidate: &PathBuf = required(arguments, "candidate")?;
+        // Its plugins are looked for there too, where it is known.
+        let home = self.home().unwrap_or_default();
+        let answer = self.backend.replay(&home, store, journal, folder.map(PathBuf::as_path), candidate)?;
+        self.verdict(console, &["plugin", "replay"], &answer)
     }
 
     fn keys(&self, console: &mut Console<'_>, below: &ArgMatches) -> Result<u8, Fault> {
@@ -214,7 +227,7 @@ impl Task<'_> {
     fn declared(&self, console: &mut Console<'_>, matches: &ArgMatches, reached: &Reached) -> Result<u8, Fault> {
         let mut chosen =
             reached.declared.chosen(matches).ok_or_else(|| Fault::failed("a command without a meaning"))?;
-        plugins::name_file_from_here(&mut chosen);
+        plugins::prepare(&mut chosen);
         let words: Vec<&str> = chosen.spec.words.iter().map(String::as_str).collect();
         let waited = reached.site.perform(&chosen)?;
         self.answer(console, &words, &waited.answer)?;

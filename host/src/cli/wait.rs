@@ -128,7 +128,10 @@ fn try_wait(
         let failure = match (reached, failed) {
             // A state that means failure is one even if it was asked for by the command itself.
             (Some(state), _) if waiting.state.is_some() || !rule.failed.iter().any(|failed| failed == state) => None,
-            (_, Some(state)) => Some(Fault::refused(format!("the state is `{state}`")).code("wait-failed")),
+            (_, Some(state)) => {
+                let why = reported["why"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
+                Some(Fault::refused(format!("the state is `{state}`{why}")).code("wait-failed"))
+            }
             _ if !left.is_zero() => {
                 let (least, most) = pauses.next(left);
                 pace.pause(least, most)?;

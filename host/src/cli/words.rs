@@ -91,6 +91,12 @@ fn run() -> Command {
                 .help("Load this plugin; may be given several times [default: all standard ones]"),
         )
         .arg(
+            Arg::new("watch")
+                .long("watch")
+                .action(ArgAction::SetTrue)
+                .help("Swap a plugin's library in as soon as it has been rebuilt"),
+        )
+        .arg(
             Arg::new("until-eof")
                 .long("until-eof")
                 .hide(true)
@@ -125,6 +131,41 @@ fn plugin() -> Command {
                     .value_parser(value_parser!(PathBuf))
                     .help("The plugin's library, for example target/release/libmy_referee.so"),
             ),
+        )
+        .subcommand(replay())
+}
+
+fn replay() -> Command {
+    let file = |id, name, help| Arg::new(id).long(id).value_name(name).required(true).help(help);
+    Command::new("replay")
+        .about(
+            "Give a build the events that happened after a snapshot, and show what it does otherwise; no site need run",
+        )
+        .arg(
+            file("store", "FILE", "The store as it was before: made by `tallyho plugin snapshot`")
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(
+            file(
+                "journal",
+                "FILE",
+                "The journal of what happened then: a later snapshot, or the site's site.db itself",
+            )
+            .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(
+            Arg::new("plugins")
+                .long("plugins")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .help("Look for the other plugins in this folder first"),
+        )
+        .arg(
+            Arg::new("candidate")
+                .value_name("CANDIDATE")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("The build's library, for example target/release/libtallyho_chit.so"),
         )
 }
 

@@ -1,6 +1,7 @@
 //! The host's own commands, described as a plugin describes its.
 
 use tallyho_plugin::ArgumentKind::{Choice, Flag, Integer, Json, Text};
+use tallyho_plugin::manifest::Wait;
 use tallyho_plugin::{Argument, CommandSpec, Manifest};
 
 /// The name under which the host's commands are called.
@@ -71,7 +72,28 @@ pub fn manifest() -> Manifest {
                 .words(&["plugin", "swap"])
                 .argument(plugin())
                 .argument(file)
-                .argument(Argument::option("migrate", Flag, "bring its tables to the build's state version")),
+                .argument(Argument::option("migrate", Flag, "bring its tables to the build's state version"))
+                .argument(
+                    Argument::option(
+                        "shadow",
+                        Integer,
+                        "try it on so many events first; it serves if it does the same",
+                    )
+                    .example("100"),
+                )
+                .wait(Wait {
+                    command: "plugin.shadow".into(),
+                    argument: "name".into(),
+                    member: "state".into(),
+                    always: vec!["serving".into(), "refused".into()],
+                    failed: vec!["refused".into()],
+                }),
+        )
+        .command(CommandSpec::new("plugin.shadow", "How the last shadow run of a plugin stands").argument(plugin()))
+        .command(
+            CommandSpec::new("plugin.snapshot", "Copy the store, and record what happens next for `plugin replay`")
+                .words(&["plugin", "snapshot"])
+                .argument(Argument::positional("file", Text, "the file to make").example("before.db")),
         )
         .command(
             CommandSpec::new("plugin.rollback", "Have the generation before serve again")

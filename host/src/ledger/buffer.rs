@@ -1,5 +1,6 @@
 //! One event's writes, held back until its handler has succeeded.
 
+use super::difference::Writes;
 use crate::site::rows::Rows;
 use crate::store::{StoreError, Transaction};
 use std::collections::BTreeMap;
@@ -10,14 +11,14 @@ use tallyho_plugin::services::{Range, Row};
 /// dropping forgets them.
 pub struct Buffer<'e> {
     transaction: &'e mut (dyn Transaction + 'e),
-    writes: BTreeMap<String, BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
+    writes: Writes,
     count: usize,
 }
 
 impl<'e> Buffer<'e> {
     /// Nothing written yet.
     pub fn new(transaction: &'e mut (dyn Transaction + 'e)) -> Self {
-        Buffer { transaction, writes: BTreeMap::new(), count: 0 }
+        Buffer { transaction, writes: Writes::new(), count: 0 }
     }
 
     /// A row's value.
@@ -52,6 +53,24 @@ impl<'e> Buffer<'e> {
     /// Writes and deletions so far.
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// What has been written and not handed on yet.
+    pub fn writes(&self) -> &Writes {
+        &self.writes
+    }
+
+    /// A row's value as it is without what has been written.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn stored(&mut self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.transaction.get(table, key)
+    }
+
+    /// Takes what has been written, and hands on nothing.
+    pub fn into_writes(self) -> Writes {
+        self.writes
     }
 
     /// Rows of a range, own writes included.

@@ -5,6 +5,8 @@ mod deliveries;
 mod held;
 mod messages;
 mod overdue;
+mod parts;
+mod rehearse;
 mod rollback;
 mod start;
 mod state;
@@ -13,17 +15,20 @@ mod swap;
 #[path = "core/tests/mod.rs"]
 mod tests;
 
-pub use state::StateError;
+pub use state::{LARGE, StateError};
 pub use swap::{Swap, Swapped};
 
 use super::buffer::Buffer;
 use super::inbound::Windows;
 use super::input::{Input, Outcome, Post, Released};
 use super::journal::{self, Journal};
-use super::limits::NOTICE_SLOTS;
+use super::limits::{JOURNAL_SLOTS, NOTICE_SLOTS};
 use super::line::Line;
 use super::outbox::{self, OutboxError};
+use super::recording::{Tape, Write};
+use super::replay;
 use super::services::{EventServices, Host};
+use super::shadow::End;
 use super::sweep::Sweep;
 use super::table::{PluginTable, RolledBack};
 use super::timers;
@@ -33,7 +38,7 @@ use crate::crash::crash_point;
 use crate::site::relations::RelationRegistry;
 use crate::store::{Store, StoreError, Transaction};
 use arc_swap::ArcSwap;
-use batch::{Batch, Turn};
+use batch::{Turn, batch};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,6 +86,10 @@ pub struct Core {
     watch: Option<Watch>,
     /// What the core has done by itself and the next commit is to tell.
     news: Vec<Value>,
+    /// Effects are recorded in entries of the journal below this number.
+    records_until: u64,
+    /// What has been written since the last of them.
+    on_tape: Vec<Write>,
     /// Builds that it has rolled back by itself, likewise.
     fallen: Vec<RolledBack>,
 }
@@ -109,7 +118,37 @@ impl Core {
         let windows = Windows::default();
         let latest = Timestamp(0);
         let (watch, news, fallen) = (None, Vec::new(), Vec::new());
-        Ok(Core { store, table, host, relations, seeds, windows, journal, latest, next_timer, watch, news, fallen })
+        let (records_until, on_tape) = (0, Vec::new());
+        Ok(Core {
+            store,
+            table,
+            host,
+            relations,
+            seeds,
+            windows,
+            journal,
+            latest,
+            next_timer,
+            watch,
+            news,
+            records_until,
+            on_tape,
+            fallen,
+        })
+    }
+
+    /// Records the effects of events from now on, as long as the journal goes back, so that they can be replayed
+    /// on a copy of the store as it is now. `site` is what a replay has to know of the site.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn record(&mut self, site: &replay::Site) -> Result<(), StoreError> {
+        let mut transaction = self.store.begin()?;
+        replay::note(site, &mut *transaction)?;
+        transaction.commit()?;
+        self.records_until = self.journal.next() + JOURNAL_SLOTS;
+        self.on_tape.clear();
+        Ok(())
     }
 
     /// Has handlers watched from now on: one that is not done with an event in time is given up, and its
@@ -242,12 +281,13 @@ impl Core {
         }
         let inputs = Arc::clone(inputs);
         let ran = watched(&mut self.watch, &mut *transaction, move |transaction| {
-            let mut batch = Batch { transaction, turn };
-            let mut outcomes = Vec::with_capacity(inputs.len());
-            for (input, checked) in &*inputs {
-                outcomes.push(batch.input(input, checked)?);
-            }
-            Ok((batch.turn, outcomes))
+            batch(transaction, turn, |mut batch| {
+                let mut outcomes = Vec::with_capacity(inputs.len());
+                for (input, checked) in &*inputs {
+                    outcomes.push(batch.input(input, checked)?);
+                }
+                Ok((batch.turn, outcomes))
+            })
         });
         let (turn, outcomes) = match ran {
             Ok(ran) => ran?,
@@ -257,7 +297,7 @@ impl Core {
         let sealed = seal(transaction, turn, self.latest)?;
         if !Arc::ptr_eq(&sealed.turn.table, &table) {
             // A build on probation has failed in this batch.
-            self.table.store(Arc::clone(&sealed.turn.table));
+            self.replace(Arc::clone(&sealed.turn.table));
         }
         self.fallen.clear();
         let released = self.sealed(sealed);
@@ -266,8 +306,11 @@ impl Core {
 
     /// What a batch works with. The windows are lost with a batch that fails, and then read again.
     fn turn(&mut self, table: Arc<PluginTable>) -> Turn {
+        let trials = rehearse::trials(&table);
         Turn {
             table,
+            trials,
+            tape: (self.journal.next() < self.records_until).then(|| Tape::after(self.on_tape.clone())),
             host: Arc::clone(&self.host),
             relations: Arc::clone(&self.relations),
             seeds: self.seeds.clone(),
@@ -285,7 +328,8 @@ impl Core {
     /// A batch is durable: what memory holds of it follows.
     fn sealed(&mut self, sealed: Sealed) -> Released {
         let Sealed { turn, next_timer } = sealed;
-        let Turn { mut windows, journal, released, measures, .. } = turn;
+        let Turn { mut windows, journal, released, measures, trials, tape, .. } = turn;
+        self.on_tape = tape.map(|tape| tape.take()).unwrap_or_default();
         windows.commit();
         self.news.clear();
         (self.windows, self.journal) = (windows, journal);
@@ -295,8 +339,24 @@ impl Core {
         for (serving, name, add) in measures {
             serving.measure(&name, add);
         }
+        trials.into_iter().for_each(rehearse::Trial::keep);
         self.relations.apply(released.relations.iter().cloned());
         released
+    }
+
+    /// Another table serves from now on. A candidate that has no place in it any more is let go.
+    fn replace(&self, next: Arc<PluginTable>) {
+        let before = self.table.swap(Arc::clone(&next));
+        for seat in before.seats() {
+            let Some(shadow) = &seat.shadow else { continue };
+            let name = &seat.serving.manifest().name;
+            let now = next.seat(name);
+            if now.is_some_and(|now| now.serving.generation() == shadow.serving().generation()) {
+                shadow.end(End::Promoted { from: seat.serving.generation() });
+            } else if now.and_then(|now| now.shadow.as_ref()).is_none_or(|stays| !Arc::ptr_eq(stays, shadow)) {
+                shadow.end(End::Refused { why: "another generation was made to serve meanwhile".to_owned() });
+            }
+        }
     }
 }
 

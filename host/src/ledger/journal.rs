@@ -4,11 +4,13 @@
 //! trimming costs nothing.
 
 use super::limits::JOURNAL_SLOTS;
+use super::recording::Recorded;
 use crate::store::{StoreError, Transaction};
 use serde::Deserialize;
 use serde_bytes::{ByteBuf, Bytes};
 use tallyho_plugin::abi_adapt::event_from_bytes;
 use tallyho_plugin::record::Timestamp;
+use tallyho_plugin::services::Range;
 use tallyho_plugin::{Event, Fault};
 
 const TABLE: &str = "host.journal";
@@ -16,7 +18,7 @@ const NEXT: &[u8] = b"next";
 
 /// One event as it was given to a plugin, enough to give it again.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(try_from = "Row<ByteBuf, String>")]
+#[serde(try_from = "Row<ByteBuf, String, Recorded>")]
 pub struct Entry {
     /// Its number, from 0.
     pub number: u64,
@@ -32,19 +34,21 @@ pub struct Entry {
     pub seed: Vec<u8>,
     /// Why it had no effect, where it had none.
     pub fault: Option<String>,
+    /// Its effects, where they were recorded.
+    pub recorded: Option<Recorded>,
 }
 
-/// An entry as it is stored: number, time, plugin, generation, the event's header and body, seed, fault. An array,
-/// because one is written for every event.
-type Row<B, S> = (u64, Timestamp, S, u64, B, B, B, Option<S>);
+/// An entry as it is stored: number, time, plugin, generation, the event's header and body, seed, fault, effects.
+/// An array, because one is written for every event.
+type Row<B, S, R> = (u64, Timestamp, S, u64, B, B, B, Option<S>, Option<R>);
 
-impl TryFrom<Row<ByteBuf, String>> for Entry {
+impl TryFrom<Row<ByteBuf, String, Recorded>> for Entry {
     type Error = Fault;
 
-    fn try_from(row: Row<ByteBuf, String>) -> Result<Self, Fault> {
-        let (number, at, plugin, generation, header, body, seed, fault) = row;
+    fn try_from(row: Row<ByteBuf, String, Recorded>) -> Result<Self, Fault> {
+        let (number, at, plugin, generation, header, body, seed, fault, recorded) = row;
         let event = event_from_bytes(&header, &body)?;
-        Ok(Entry { number, at, plugin, generation, event, seed: seed.into_vec(), fault })
+        Ok(Entry { number, at, plugin, generation, event, seed: seed.into_vec(), fault, recorded })
     }
 }
 
@@ -65,6 +69,8 @@ pub struct NewEntry<'e> {
     pub seed: &'e [u8],
     /// See [`Entry::fault`].
     pub fault: Option<&'e str>,
+    /// See [`Entry::recorded`].
+    pub recorded: Option<&'e Recorded>,
 }
 
 /// The journal's next number.
@@ -83,6 +89,30 @@ impl Journal {
         Ok(Journal { next })
     }
 
+    /// The number of the next entry.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// All entries there are, oldest first.
+    ///
+    /// # Errors
+    /// The store's; `Engine` where an entry cannot be read.
+    pub fn entries(transaction: &mut dyn Transaction) -> Result<Vec<Entry>, StoreError> {
+        let (mut entries, mut from) = (Vec::new(), Vec::new());
+        loop {
+            let rows = transaction.scan(TABLE, &Range { from, to: None, reverse: false, limit: 256 })?;
+            let Some((last, _)) = rows.last() else { break };
+            from = [last.as_slice(), &[0]].concat();
+            for (_, bytes) in rows.iter().filter(|(key, _)| key.as_slice() != NEXT) {
+                let entry: Result<Entry, _> = ciborium::from_reader(bytes.as_slice());
+                entries.push(entry.map_err(|error| StoreError::Engine(format!("journal: {error}")))?);
+            }
+        }
+        entries.sort_by_key(|entry| entry.number);
+        Ok(entries)
+    }
+
     /// Writes an entry, numbering it. `scratch` is room for it, used again for the next.
     ///
     /// # Errors
@@ -93,9 +123,10 @@ impl Journal {
         entry: NewEntry<'_>,
         scratch: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
-        let NewEntry { at, plugin, generation, header, body, seed, fault } = entry;
+        let NewEntry { at, plugin, generation, header, body, seed, fault, recorded } = entry;
         let [header, body, seed] = [header, body, seed].map(Bytes::new);
-        let row: Row<&Bytes, &str> = (self.next, at, plugin, generation, header, body, seed, fault);
+        let row: Row<&Bytes, &str, &Recorded> =
+            (self.next, at, plugin, generation, header, body, seed, fault, recorded);
         scratch.clear();
         ciborium::into_writer(&row, &mut *scratch).map_err(|error| StoreError::Engine(format!("journal: {error}")))?;
         let slot = u32::try_from(self.next % JOURNAL_SLOTS).unwrap_or(u32::MAX);

@@ -8,7 +8,7 @@ use tallyho_plugin::{Command, Timer};
 
 fn entry(event: &Given) -> NewEntry<'_> {
     let (at, plugin, header, body) = (NOW, "r0", event.header().unwrap(), event.body());
-    NewEntry { at, plugin, generation: 1, header, body, seed: &[2], fault: None }
+    NewEntry { at, plugin, generation: 1, header, body, seed: &[2], fault: None, recorded: None }
 }
 
 fn numbers(store: &mut MemoryStore) -> Vec<u64> {
@@ -68,6 +68,7 @@ fn what_is_written_is_read_as_an_entry() {
             body: event.body(),
             seed: &seed,
             fault: fault.as_deref(),
+            recorded: None,
         };
         let mut store = MemoryStore::new();
         let mut transaction = store.begin().unwrap();
@@ -76,6 +77,6 @@ fn what_is_written_is_read_as_an_entry() {
         let read: Entry = ciborium::from_reader(bytes.as_slice()).unwrap();
         let event = Event::clone(&event);
         let (plugin, seed) = ("echo".to_owned(), seed.to_vec());
-        assert_eq!(read, Entry { number: 5, at, plugin, generation: 4, event, seed, fault });
+        assert_eq!(read, Entry { number: 5, at, plugin, generation: 4, event, seed, fault, recorded: None });
     }
 }

@@ -92,6 +92,27 @@ pub const PROBATION_EVENTS: u64 = 1_000;
 /// very same event over the very same tables, which is proof enough. (A fault that both have is the event's.)
 pub const FAULT_BUDGET: u64 = 1;
 
+/// Rows that one part of a migration may write while the site runs: all others wait meanwhile, for a tenth of a
+/// second at most. Each costs a read and two writes, some 15 µs.
+pub const MIGRATION_EFFECTS: usize = 4_000;
+
+/// Rows taken back, or forgotten, in one transaction: as [`MIGRATION_EFFECTS`].
+pub const UNDO_ROWS: u32 = 4_000;
+
+/// Events that a shadow run may be told to see: a busy site's of several minutes. Each is run twice meanwhile.
+pub const SHADOW_EVENTS: u64 = 1_000_000;
+
+/// Bytes of one event's effects that the journal takes, while it records them; an honest event writes some
+/// kilobytes. A replay ends before one that has more.
+pub const RECORDED_BYTES: usize = 4 << 20;
+
+/// Differences between two builds that are kept and shown: more of them tell a person no more, and a build
+/// that differs in everything must not fill memory. Some 10 kB each at most.
+pub const DIFFERENCES_KEPT: usize = 32;
+
+/// Bytes of a row or an answer that are shown of a difference: above every record but the largest.
+pub const READABLE_BYTES: usize = 4_096;
+
 /// How often within the deadline the watch looks, so that a handler is found late by so much of it.
 pub const WATCH_TICKS: u32 = 20;
 

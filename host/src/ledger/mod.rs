@@ -10,6 +10,7 @@
 
 pub mod buffer;
 pub mod core;
+pub mod difference;
 pub mod inbound;
 pub mod input;
 pub mod journal;
@@ -17,19 +18,25 @@ pub mod limits;
 pub mod line;
 pub mod outbox;
 pub mod queue;
+pub mod readable;
+pub mod recording;
 #[cfg(test)]
 mod relate_tests;
 pub mod remembered;
+pub mod replay;
 #[cfg(test)]
 mod robot;
 pub mod router;
 pub mod seeds;
 pub mod services;
+pub mod shadow;
+pub mod signed;
 pub mod sweep;
 pub mod table;
 pub mod thread;
 pub mod timers;
 pub mod times;
+pub mod undo;
 pub mod verify;
 pub mod waiting;
 pub mod watch;

@@ -18,6 +18,9 @@ pub struct Remembered {
     /// The state version that they are being brought to, where that takes several transactions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migrating: Option<u32>,
+    /// What is needed to take the tables back as they were, where that has been begun while the site runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Undo>,
     /// The build swapped in, which serves after a restart too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swapped: Option<SwappedIn>,
@@ -27,6 +30,15 @@ pub struct Remembered {
     /// Timers of it came due while it was held; see [`super::timers::park`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub parked: bool,
+}
+
+/// Rows of [`super::undo`], and what they lead back to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undo {
+    /// How many there are.
+    pub rows: u64,
+    /// The state version that the tables had.
+    pub state: u32,
 }
 
 /// A build that took the place of the one that the site was started with.

@@ -7,6 +7,7 @@ use super::limits::{
 };
 use super::line::Line;
 use super::outbox::{self, OutboxError, OutboxRow};
+use super::signed::Signed;
 use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
@@ -89,6 +90,15 @@ impl Random {
     }
 }
 
+/// An event given to a candidate without effect.
+#[derive(Debug, Clone, Copy)]
+pub struct Rehearsal {
+    /// The candidate's generation.
+    pub generation: u64,
+    /// It has been called.
+    pub at_work: bool,
+}
+
 /// The services of one event; see [`Services`].
 pub struct EventServices<'e> {
     /// The event's writes.
@@ -117,6 +127,12 @@ pub struct EventServices<'e> {
     pub failed: Option<String>,
     /// The store failed: whatever the handler makes of it, the event has to be run again.
     pub broken: Option<StoreError>,
+    /// The event is only rehearsed by a candidate: nothing is counted or logged.
+    pub rehearsal: Option<Rehearsal>,
+    /// Signatures, where the event is run more than once.
+    pub signed: Option<Signed>,
+    /// Effects that it may have.
+    pub most: usize,
     /// Lines logged.
     lines: usize,
     /// Counted by plugin and name.
@@ -147,6 +163,9 @@ impl<'e> EventServices<'e> {
             migrating: None,
             failed: None,
             broken: None,
+            most: EFFECTS,
+            rehearsal: None,
+            signed: None,
             metrics: BTreeMap::new(),
             lines: 0,
         }
@@ -168,7 +187,7 @@ impl<'e> EventServices<'e> {
         self.stack.push(&serving.manifest().name);
         let (_in_flight, _at_work, begun) = (serving.enter(), at_work(serving.generation()), Instant::now());
         let result = serving.plugin.handle(event, self);
-        serving.times.add(begun.elapsed());
+        let took = begun.elapsed();
         self.stack.pop();
         if result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed) {
             self.failed.get_or_insert_with(|| plugin.to_owned());
@@ -177,7 +196,13 @@ impl<'e> EventServices<'e> {
             Some(fault) => Err(fault),
             None => result,
         };
-        serving.count(result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed));
+        match &mut self.rehearsal {
+            None => {
+                serving.times.add(took);
+                serving.count(result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed));
+            }
+            Some(rehearsal) => rehearsal.at_work |= rehearsal.generation == serving.generation(),
+        }
         result
     }
 
@@ -291,12 +316,21 @@ impl<'e> EventServices<'e> {
     }
 
     fn room(&self) -> Result<(), Fault> {
-        match self.buffer.count() < EFFECTS {
-            true => Ok(()),
-            false => Err(Fault::failed(format!("the event has more than {EFFECTS} effects; do less in one event"))),
+        match (self.buffer.count() < self.most, self.migrating) {
+            (true, _) => Ok(()),
+            (false, None) => {
+                Err(Fault::failed(format!("the event has more than {EFFECTS} effects; do less in one event")))
+            }
+            (false, Some(_)) => {
+                let text = format!("the migration has more than {} effects in one part", self.most);
+                Err(Fault::failed(text).fix("do less in one call of Handler::migrate, and ask for another"))
+            }
         }
     }
 }
+
+/// In whose name it is kept what was unsealed; no user is called so.
+const UNSEALED: &str = "host/unseal";
 
 /// A handler's name for a message or a timer becomes part of a key.
 fn named(name: &str) -> Result<(), Fault> {
@@ -442,7 +476,12 @@ impl Services for EventServices<'_> {
                 random: &mut self.random,
                 released: &mut self.released,
             };
-            return self.host.command(&mut call, command, argument);
+            let answer = || self.host.command(&mut call, command, argument);
+            // It takes the agent's key, which no replay has.
+            return match &mut self.signed {
+                Some(signed) if command == host_command::UNSEAL => signed.or_sign(Some(UNSEALED), argument, answer),
+                _ => answer(),
+            };
         }
         if self.stack.contains(&plugin) {
             return Err(Fault::failed(format!("{caller} calls {plugin}, which is already at work on this event")));
@@ -479,11 +518,17 @@ impl Services for EventServices<'_> {
     }
 
     fn sign_agent(&mut self, text: &[u8]) -> Result<Vec<u8>, Fault> {
-        Ok(self.host.sign_agent(text))
+        match &mut self.signed {
+            None => Ok(self.host.sign_agent(text)),
+            Some(signed) => signed.or_sign(None, text, || Ok(self.host.sign_agent(text))),
+        }
     }
 
     fn sign_user(&mut self, user: &str, text: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.host.sign_user(user, text)
+        match &mut self.signed {
+            None => self.host.sign_user(user, text),
+            Some(signed) => signed.or_sign(Some(user), text, || self.host.sign_user(user, text)),
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -495,6 +540,9 @@ impl Services for EventServices<'_> {
     }
 
     fn log(&mut self, level: LogLevel, text: &str) {
+        if self.rehearsal.is_some() {
+            return; // the build that serves says it once
+        }
         let level = match level {
             LogLevel::Error => log::Level::Error,
             LogLevel::Warn => log::Level::Warn,

@@ -1,6 +1,7 @@
 //! Which plugin serves what.
 
 use super::limits::{FAULT_BUDGET, METRICS, PROBATION_EVENTS};
+use super::shadow::Shadow;
 use super::times::Times;
 use crate::plugin::Plugin;
 use std::collections::BTreeMap;
@@ -49,6 +50,8 @@ pub enum Hold {
         /// How long it had.
         deadline: Duration,
     },
+    /// Its tables are being brought to another state version.
+    Migrating,
 }
 
 impl Hold {
@@ -57,6 +60,7 @@ impl Hold {
         match self {
             Hold::Stopped => "stopped",
             Hold::Overdue { .. } => "suspended",
+            Hold::Migrating => "migrating",
         }
     }
 
@@ -64,6 +68,7 @@ impl Hold {
     pub fn why(&self) -> String {
         match self {
             Hold::Stopped => "the operator has stopped it".to_owned(),
+            Hold::Migrating => "its tables are being brought to another state version".to_owned(),
             Hold::Overdue { deadline } => format!("its handler was not done with an event within {deadline:?}"),
         }
     }
@@ -72,6 +77,7 @@ impl Hold {
     pub fn fault(&self, plugin: &str) -> Fault {
         let fix = match self {
             Hold::Stopped => format!("`tallyho plugin start {plugin}` has it serve again"),
+            Hold::Migrating => "repeat it when that is done; `tallyho plugin list` tells".to_owned(),
             Hold::Overdue { .. } => format!(
                 "swap in a build that is mended (`tallyho plugin swap {plugin} FILE`), or have it try again \
                  (`tallyho plugin start {plugin}`)"
@@ -94,6 +100,8 @@ pub struct Seat {
     pub probation: Option<Arc<Probation>>,
     /// The last build that did not, and why.
     pub failed: Option<Arc<RolledBack>>,
+    /// A candidate that is tried beside it.
+    pub shadow: Option<Arc<Shadow>>,
 }
 
 /// The first events of a build swapped in.
@@ -146,7 +154,7 @@ pub struct RolledBack {
 impl Seat {
     /// A seat of this generation, with nothing before it.
     pub fn of(serving: Arc<Serving>) -> Self {
-        Seat { serving, held: None, previous: None, probation: None, failed: None }
+        Seat { serving, held: None, previous: None, probation: None, failed: None, shadow: None }
     }
 }
 
@@ -203,6 +211,16 @@ impl PluginTable {
         let mut table = self.clone();
         if let Some(seat) = table.by_name.get_mut(name) {
             seat.probation = Some(Arc::default());
+        }
+        table
+    }
+
+    /// The table with a candidate tried beside the build of this name, or none any more.
+    #[must_use]
+    pub fn shadowing(&self, name: &str, shadow: Option<Arc<Shadow>>) -> Self {
+        let mut table = self.clone();
+        if let Some(seat) = table.by_name.get_mut(name) {
+            seat.shadow = shadow;
         }
         table
     }

@@ -355,6 +355,9 @@ impl Runner {
                 if !done.released.is_empty() {
                     self.release(done.released);
                 }
+                for released in self.core.end_shadows(now) {
+                    self.release(released);
+                }
                 for (tell, outcome) in tells.into_iter().zip(done.outcomes) {
                     if let Some(tell) = tell {
                         tell(outcome);

@@ -3,7 +3,7 @@
 use super::checkup::checkup;
 use super::founding::found;
 use super::open::STANDARD;
-use super::{Node, NodeOptions};
+use super::{Node, NodeOptions, replay};
 use crate::cli::{Backend, Ready, RunOptions};
 use crate::control::{Client, Operator, host};
 use crate::plugin::{self, Loader, LoaderOptions, Plugin, find_plugin, search_folders};
@@ -67,12 +67,16 @@ impl Backend for RealBackend {
         passed.map_err(|error| fault(&error))?;
         let home = Home::create(home).map_err(|error| fault(&error))?;
         let listen = options.listen.as_deref().map(endpoint).transpose()?;
+        let watch = options.watch;
         let options =
             NodeOptions { listen, plugins: options.plugins.clone(), plugin: options.plugin.clone(), offline: false };
         start_log(&home);
         let node = Node::open(home, &options).map_err(|error| fault(&error))?;
         node.serve_control().map_err(|error| fault(&error))?;
         log::info!("agent {} serves on {}", node.agent(), node.listens().unwrap_or_default());
+        if watch {
+            node.watch_plugins().map_err(|error| fault(&error))?;
+        }
         ready(&Ready { agent: node.agent().to_owned(), listen: node.listens().unwrap_or_default().to_owned() });
         if let Some(signal) = signals.forever().next() {
             log::info!("signal {signal}: finishing what has begun");
@@ -108,6 +112,18 @@ impl Backend for RealBackend {
 
     fn check_plugin(&self, file: &Path) -> Result<Value, Fault> {
         serde_json::to_value(plugin::check(file)).map_err(|error| fault(&error))
+    }
+
+    fn replay(
+        &self,
+        home: &Path,
+        store: &Path,
+        journal: &Path,
+        plugins: Option<&Path>,
+        candidate: &Path,
+    ) -> Result<Value, Fault> {
+        let folders = search_folders(plugins, &home.join("plugins"));
+        replay::run(&replay::Order { store, journal, candidate, folders: &folders })
     }
 
     fn export_keys(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault> {

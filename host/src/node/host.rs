@@ -24,10 +24,40 @@ use tallyho_plugin::record::ticket::TicketText;
 use tallyho_plugin::record::{AgentId, Chad, base64v};
 use tallyho_plugin::services::{TicketOrder, host_command};
 
+/// Who signs for the site.
+pub trait Signer: Send + Sync {
+    /// The site's agent.
+    fn agent(&self) -> &AgentId;
+    /// Signs as the agent.
+    fn sign_agent(&self, text: &[u8]) -> Vec<u8>;
+    /// Signs as a user.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    fn sign_user(&self, cuid: &str, text: &[u8]) -> Result<Vec<u8>, SignError>;
+    /// Reads what was sealed for the agent; `None` where it was not.
+    fn unseal(&self, prologue: &[u8], sealed: &[u8]) -> Option<Vec<u8>>;
+}
+
+impl Signer for KeyRing {
+    fn agent(&self) -> &AgentId {
+        self.agent_id()
+    }
+    fn sign_agent(&self, text: &[u8]) -> Vec<u8> {
+        KeyRing::sign_agent(self, text).to_vec()
+    }
+    fn sign_user(&self, cuid: &str, text: &[u8]) -> Result<Vec<u8>, SignError> {
+        KeyRing::sign_user(self, cuid, text)
+    }
+    fn unseal(&self, prologue: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+        seal::unseal(&Identity::from_seed(KeyRing::agent(self).seed()), prologue, sealed)
+    }
+}
+
 /// Keys, books and address of the site.
 pub struct SiteHost {
     /// All keys.
-    pub keys: Arc<KeyRing>,
+    pub keys: Arc<dyn Signer>,
     /// Where others dial.
     pub endpoint: Endpoint,
     /// Who may talk to whom.
@@ -125,11 +155,11 @@ struct Subject {
 
 impl Host for SiteHost {
     fn agent(&self) -> &AgentId {
-        self.keys.agent_id()
+        self.keys.agent()
     }
 
     fn sign_agent(&self, text: &[u8]) -> Vec<u8> {
-        self.keys.sign_agent(text).to_vec()
+        self.keys.sign_agent(text)
     }
 
     fn sign_user(&self, user: &str, text: &[u8]) -> Result<Vec<u8>, Fault> {
@@ -187,9 +217,8 @@ impl Host for SiteHost {
             }
             host_command::UNSEAL => {
                 let Sealed { prologue, sealed } = arguments(name, argument)?;
-                let identity = Identity::from_seed(self.keys.agent().seed());
                 let text = base64v::decode(&sealed)
-                    .and_then(|sealed| seal::unseal(&identity, prologue.as_bytes(), &sealed))
+                    .and_then(|sealed| self.keys.unseal(prologue.as_bytes(), &sealed))
                     .and_then(|text| String::from_utf8(text).ok());
                 to_cbor(&json!({ "text": text }))
             }

@@ -30,6 +30,7 @@ pub(super) fn load_plugins(
         kept: Kept(home.plugins().join("swapped")),
         configured: HashMap::new(),
         notes: HashMap::new(),
+        shadows: Mutex::default(),
         gone: Mutex::default(),
         changing: Mutex::default(),
     };

@@ -7,13 +7,17 @@ mod founding;
 pub mod host;
 mod kept;
 mod loading;
+mod migrating;
 mod notices;
 mod open;
 mod operator;
 mod plugin_views;
 mod plugins;
+mod replay;
+mod shadows;
 mod sweeping;
 mod views;
+mod watching;
 
 pub use clock::SystemClock;
 pub use open::{Node, NodeError, NodeOptions};

@@ -129,6 +129,7 @@ impl From<LedgerError> for NodeError {
 pub struct Node {
     pub(super) home: Home,
     pub(super) own: Chad,
+    pub(super) endpoint: Endpoint,
     pub(super) listen: Option<String>,
     pub(super) keys: Arc<KeyRing>,
     pub(super) key_folder: KeyFolder,
@@ -188,7 +189,8 @@ impl Node {
             },
             u64::from_le_bytes(random()),
         );
-        let host = SiteHost { keys: Arc::clone(&keys), endpoint: place, relations: Arc::clone(&relations) };
+        let endpoint = place.clone();
+        let host = SiteHost { keys: Arc::clone(&keys) as _, endpoint: place, relations: Arc::clone(&relations) };
         let mut seeds = Seeds::new();
         let parts = Parts {
             store: Box::new(store),
@@ -208,6 +210,7 @@ impl Node {
         Ok(Arc::new(Node {
             home,
             own,
+            endpoint,
             listen: bound.map(|bound| bound.to_string()),
             keys,
             key_folder,

@@ -1,7 +1,8 @@
 //! The site as its operator reaches it.
 
 use super::host::{NewUser, answer};
-use super::{Node, plugin_views, views};
+use super::plugins::How;
+use super::{Node, plugin_views, shadows, views};
 use crate::control::host::manifest;
 use crate::control::{Answer, Operator};
 use crate::crash::crash_point;
@@ -76,9 +77,16 @@ impl Node {
             "ban.clear" => self.clear_ban(argument),
             "plugin.list" => Ok(plugin_views::plugins(self)),
             "plugin.swap" => {
-                let migrate = argument["migrate"] == true;
-                self.swap_plugin(plugin_name(argument)?, text(argument, "file").map(Path::new), migrate)
+                let how = How {
+                    file: text(argument, "file").map(Path::new),
+                    migrate: argument["migrate"] == true,
+                    shadow: shadows::wanted(argument)?,
+                    only_if_new: false,
+                };
+                self.swap_plugin(plugin_name(argument)?, how)
             }
+            "plugin.shadow" => self.shadow_report(plugin_name(argument)?),
+            "plugin.snapshot" => self.snapshot(Path::new(required(argument, "file", "before.db")?)),
             "plugin.rollback" => self.roll_plugin_back(plugin_name(argument)?),
             "plugin.stop" => self.stop_plugin(plugin_name(argument)?),
             "plugin.start" => self.start_plugin(plugin_name(argument)?),

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 /// `plugin list`.
 pub(super) fn plugins(node: &Node) -> Value {
+    node.note_promotions();
     let table = node.ledger.table();
     table.seats().into_iter().map(|seat| shown(node, seat)).collect()
 }
@@ -46,6 +47,10 @@ fn shown(node: &Node, seat: &Seat) -> Value {
     }
     if let Some(failed) = &seat.failed {
         shown["rolled_back"] = json!({ "generation": failed.from, "version": failed.version, "why": failed.why });
+    }
+    if let Some(line) = node.shadow_line(&manifest.name) {
+        shown["shadow"] = json!(line);
+        shown["shadow_run"] = node.shadow_report(&manifest.name).unwrap_or_default();
     }
     if let Some(hold) = &seat.held {
         shown["why"] = json!(hold.why());

@@ -5,8 +5,9 @@
 
 use super::Node;
 use super::kept::Kept;
-use crate::ledger::core::{Swap, Swapped};
+use crate::ledger::core::{LARGE, Swap, Swapped};
 use crate::ledger::remembered::{BuildFile, SwappedIn};
+use crate::ledger::shadow::Shadow;
 use crate::ledger::table::{Seat, Serving};
 use crate::ledger::thread::Clock;
 use crate::ledger::{inbound, remembered};
@@ -33,6 +34,8 @@ pub(super) struct Plugins {
     pub configured: HashMap<String, String>,
     /// What people should know of how a plugin was loaded, by plugin.
     pub notes: HashMap<String, String>,
+    /// The last shadow run of each plugin.
+    pub shadows: Mutex<HashMap<String, Arc<Shadow>>>,
     /// Generations that serve no more, the last one at the end.
     pub gone: Mutex<VecDeque<Gone>>,
     /// One change at a time.
@@ -57,11 +60,11 @@ impl Gone {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn milliseconds(time: Duration) -> Value {
+pub(super) fn milliseconds(time: Duration) -> Value {
     json!((time.as_secs_f64() * 1e6).round() / 1e3)
 }
 
@@ -69,6 +72,19 @@ fn milliseconds(time: Duration) -> Value {
 struct Candidate {
     plugin: Arc<LoadedPlugin>,
     steps: Steps,
+}
+
+/// How a plugin is to be swapped.
+#[derive(Default)]
+pub(super) struct How<'a> {
+    /// The library; `None`: the one that was loaded.
+    pub file: Option<&'a Path>,
+    /// Whether tables may be brought to another state version.
+    pub migrate: bool,
+    /// Over how many events it is tried first.
+    pub shadow: Option<u64>,
+    /// Whether the very build that serves is left alone; the answer is null then.
+    pub only_if_new: bool,
 }
 
 /// What kind of change it is.
@@ -83,7 +99,8 @@ const BACK: Kind = Kind { reason: "rolled back", migrate: false };
 
 impl Node {
     /// `plugin swap`: stages a build beside the one that serves, and has it serve between two events.
-    pub(super) fn swap_plugin(&self, name: &str, file: Option<&Path>, migrate: bool) -> Result<Value, Fault> {
+    pub(super) fn swap_plugin(&self, name: &str, how: How<'_>) -> Result<Value, Fault> {
+        let How { file, migrate, shadow, only_if_new } = how;
         let begun = Instant::now();
         let _one_at_a_time = locked(&self.plugins.changing);
         let seat = self.seat(name)?;
@@ -94,9 +111,16 @@ impl Node {
         };
         let path = std::path::absolute(&path).unwrap_or(path);
         let (plugin, steps) = self.plugins.loader.stage(&path).map_err(|error| refused(name, &seat, &error))?;
+        if only_if_new && plugin.build() == seat.serving.plugin.build() {
+            return Ok(Value::Null);
+        }
         let candidate = Candidate { plugin, steps };
         let previous = Some(Arc::clone(&seat.serving));
-        self.take_over(name, &seat, candidate, previous, Kind { reason: "swapped", migrate }, begun)
+        let swap = self.swap_to(name, &seat, &candidate, previous, Kind { reason: "swapped", migrate })?;
+        match shadow {
+            Some(events) => self.tried(&seat, swap, events, candidate.steps, begun),
+            None => self.seated(&seat, swap, candidate.steps, begun),
+        }
     }
 
     /// `plugin rollback`: the generation before serves again.
@@ -128,7 +152,9 @@ impl Node {
             .kept
             .stage(&self.plugins.loader, &file)
             .map_err(|why| Fault::refused(format!("plugin {name} is not rolled back: {why}")).code("gone"))?;
-        self.take_over(name, &seat, Candidate { plugin, steps }, None, BACK, begun)
+        let candidate = Candidate { plugin, steps };
+        let swap = self.swap_to(name, &seat, &candidate, None, BACK)?;
+        self.seated(&seat, swap, steps, begun)
     }
 
     /// `plugin stop`: the plugin is given no events; they wait.
@@ -161,7 +187,7 @@ impl Node {
         self.seated(&seat, swap, Steps::default(), begun)
     }
 
-    fn seat(&self, name: &str) -> Result<Seat, Fault> {
+    pub(super) fn seat(&self, name: &str) -> Result<Seat, Fault> {
         let table = self.ledger.table();
         table.seat(name).cloned().ok_or_else(|| {
             let all: Vec<_> = table.all().iter().map(|serving| serving.manifest().name.clone()).collect();
@@ -180,16 +206,16 @@ impl Node {
         SwappedIn { file, at: super::SystemClock.now(), instead_of, previous }
     }
 
-    fn take_over(
+    /// What is to be done so that a candidate serves. A copy of it is kept.
+    fn swap_to(
         &self,
         name: &str,
         seat: &Seat,
-        candidate: Candidate,
+        candidate: &Candidate,
         previous: Option<Arc<Serving>>,
         kind: Kind,
-        begun: Instant,
-    ) -> Result<Value, Fault> {
-        let Candidate { plugin, steps } = candidate;
+    ) -> Result<Swap, Fault> {
+        let plugin = Arc::clone(&candidate.plugin);
         let manifest = plugin.manifest();
         if manifest.name != name {
             let file = plugin.path().unwrap_or(Path::new("")).display();
@@ -214,18 +240,22 @@ impl Node {
         // A build is compared with one that served well, not with one that was held.
         let on_probation = reason == "swapped" && seat.held.is_none();
         let (name, serving) = (name.to_owned(), Serving::new(plugin));
-        let swap = Swap { name, serving, previous, swapped, migrate, on_probation, reason };
-        self.seated(seat, swap, steps, begun)
+        Ok(Swap { name, serving, previous, swapped, migrate, on_probation, reason })
     }
 
     /// Has the ledger carry a swap out, and tells how it went.
     fn seated(&self, seat: &Seat, swap: Swap, steps: Steps, begun: Instant) -> Result<Value, Fault> {
         let (name, serving) = (swap.name.clone(), Arc::clone(&swap.serving));
         let handed_over = Instant::now();
+        let large = swap.clone();
         let done = self.ledger.alter(move |core, now| {
             let waited = handed_over.elapsed();
             core.swap(&swap, now).map(|(swapped, released)| ((swapped, waited), released))
         });
+        let done = match done {
+            Err(fault) if fault.code == LARGE => self.in_parts(&large).map(|swapped| (swapped, Duration::ZERO)),
+            other => other,
+        };
         let (Swapped { from, to, state, migrate, start, switch }, waited) = done.map_err(|fault| {
             let generation = seat.serving.generation();
             let text = match &seat.held {
@@ -235,6 +265,8 @@ impl Node {
             Fault { text, ..fault }
         })?;
         let took = begun.elapsed();
+        self.note_promotions();
+        locked(&self.plugins.shadows).remove(&name);
         if from != to {
             self.remember_gone(&seat.serving);
         }
@@ -251,25 +283,18 @@ impl Node {
             "build": serving.plugin.build().map(|build| build.to_string()),
             "state": "serving",
             "ms": milliseconds(took),
-            "phases": {
-                "read": milliseconds(steps.read),
-                "copy": milliseconds(steps.copy),
-                "probe": milliseconds(steps.probe),
-                "check": milliseconds(steps.check),
-                "create": milliseconds(steps.create),
-                "wait": milliseconds(waited),
-                "migrate": milliseconds(migrate),
-                "start": milliseconds(start),
-                "switch": milliseconds(switch),
-            },
+            "phases": phases(&steps),
         });
+        for (phase, took) in [("wait", waited), ("migrate", migrate), ("start", start), ("switch", switch)] {
+            answer["phases"][phase] = milliseconds(took);
+        }
         if let Some(state) = state {
             answer["state_version"] = json!({ "from": state, "to": manifest.state_version });
         }
         Ok(answer)
     }
 
-    fn remember_gone(&self, serving: &Arc<Serving>) {
+    pub(super) fn remember_gone(&self, serving: &Arc<Serving>) {
         let mut gone = locked(&self.plugins.gone);
         let manifest = serving.manifest();
         gone.retain(|gone| gone.generation != serving.generation());
@@ -285,17 +310,20 @@ impl Node {
     }
 
     /// Deletes kept copies of builds that neither serve nor can be rolled back to.
-    fn tidy(&self) {
+    pub(super) fn tidy(&self) {
         let table = self.ledger.table();
         let seats = table.seats();
+        let candidate = |seat: &&Seat| seat.shadow.as_ref().map(|shadow| Arc::clone(shadow.serving()));
+        let candidates: Vec<_> = seats.iter().copied().filter_map(|seat| candidate(&seat)).collect();
         let wanted = seats.iter().flat_map(|seat| [Some(&seat.serving), seat.previous.as_ref()]).flatten();
+        let wanted = wanted.chain(&candidates);
         let wanted: Vec<String> =
             wanted.filter_map(|serving| serving.plugin.build()).map(|build| build.to_string()).collect();
         self.plugins.kept.tidy(&wanted);
     }
 
     /// Peers whose messages were not receipted while a plugin was held send them again on a new channel.
-    fn ask_again(&self) {
+    pub(super) fn ask_again(&self) {
         let held = super::views::read(self, inbound::held);
         for agent in held.unwrap_or_default() {
             for channel in self.net.channels().with(&agent) {
@@ -303,6 +331,18 @@ impl Node {
             }
         }
     }
+}
+
+/// How long the steps of a load took, in milliseconds.
+pub(super) fn phases(steps: &Steps) -> Value {
+    json!({
+        "copy": milliseconds(steps.copy),
+        "read": milliseconds(steps.read),
+        "hash": milliseconds(steps.hash),
+        "probe": milliseconds(steps.probe),
+        "check": milliseconds(steps.check),
+        "create": milliseconds(steps.create),
+    })
 }
 
 /// A file that was refused before anything was changed.

@@ -1,14 +1,14 @@
 //! From a file to a handler.
 
-use crate::plugin::elf;
+use crate::plugin::elf::{self, ElfFacts};
 use crate::plugin::error::{LoadError, Refusal};
-use crate::plugin::limits::{MAX_BUILDS, PROBE_DEADLINE};
+use crate::plugin::limits::{MAX_BUILDS, MAX_LIBRARY_BYTES, PROBE_DEADLINE};
 use crate::plugin::loaded::{Build, LoadedPlugin};
 use crate::plugin::open::{map, module, read_manifest};
-use crate::plugin::private_copy::PrivateCopies;
+use crate::plugin::private_copy::{PrivateCopies, PrivateCopy};
 use crate::plugin::probe::{ProbeCommand, probe};
-use crate::plugin::read::{BuildHash, FileStamp, LibraryFile, read_library};
-use std::collections::HashMap;
+use crate::plugin::read::{BuildHash, FileStamp, hash, open_library, read_library};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,10 +41,12 @@ impl LoaderOptions {
 /// How long the steps of a load took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Steps {
-    /// Reading the file, and its hash.
-    pub read: Duration,
-    /// The private copy; zero where the bytes are known.
+    /// The private copy.
     pub copy: Duration,
+    /// Reading the copy.
+    pub read: Duration,
+    /// What the ELF file says, and the hash; where the bytes are new the probe too, which goes on meanwhile.
+    pub hash: Duration,
     /// The probe in a child process; zero where the bytes are known.
     pub probe: Duration,
     /// Mapping, layouts, manifest; zero where the bytes are known.
@@ -73,6 +75,8 @@ pub struct Loader {
 struct Builds {
     /// By content, and by header symbol where one library holds several plugins.
     sound: HashMap<(BuildHash, String), Arc<Build>>,
+    /// How many bytes those have.
+    sizes: HashSet<usize>,
     /// All libraries mapped, also those refused afterwards: they stay too.
     mapped: usize,
 }
@@ -134,29 +138,41 @@ impl Loader {
     }
 
     fn load_inner(&self, path: &Path, known_as: &Path, steps: &mut Steps) -> Result<LoadedPlugin, Refusal> {
-        let begun = Instant::now();
-        let file = read_library(path)?;
-        steps.read = begun.elapsed();
-        let build = self.build(&file, known_as, steps)?;
+        let mut laps = Laps::new();
+        let library = open_library(path)?;
+        // One byte more than it may have, so that a file that has grown meanwhile is found out.
+        let copy = self.copies.take(&library.file, MAX_LIBRARY_BYTES + 1, known_as)?;
+        steps.copy = laps.lap();
+        let bytes = read_library(copy.path())?;
+        steps.read = laps.lap();
+        let build = self.build(&bytes, copy, known_as, steps)?;
         // A file of another size than its copy is another one by now.
-        let known = FileStamp::of(known_as).filter(|known| known.size() == file.bytes.len() as u64);
-        let stamp = if path == known_as { Some(file.stamp) } else { known };
+        let known = FileStamp::of(known_as).filter(|known| known.size() == bytes.len() as u64);
+        let stamp = if path == known_as { Some(library.stamp) } else { known };
         let begun = Instant::now();
         let plugin = LoadedPlugin::create(build, known_as, stamp)?;
         steps.create = begun.elapsed();
-        let manifest = &plugin.shared_build().manifest;
-        log::debug!("{} {} made from {}, build {}", manifest.name, manifest.version, path.display(), file.hash);
+        let build = plugin.shared_build();
+        let manifest = &build.manifest;
+        log::debug!("{} {} made from {}, build {}", manifest.name, manifest.version, path.display(), build.hash);
         Ok(plugin)
     }
 
-    fn build(&self, file: &LibraryFile, path: &Path, steps: &mut Steps) -> Result<Arc<Build>, Refusal> {
+    fn build(
+        &self,
+        bytes: &[u8],
+        copy: PrivateCopy<'_>,
+        path: &Path,
+        steps: &mut Steps,
+    ) -> Result<Arc<Build>, Refusal> {
         // Held throughout: the same new bytes are never mapped twice. Nothing below panics half way
         // through changing it, so a poisoned lock is as good as another.
         let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut begun = Instant::now();
-        let mut lap = || std::mem::replace(&mut begun, Instant::now()).elapsed();
-        let facts = elf::inspect(&file.bytes, path)?;
-        let key = (file.hash, facts.header_symbol.clone());
+        let mut laps = Laps::new();
+        let facts = elf::inspect(bytes, path)?;
+        let (hash, probed) = self.hash_and_probe(bytes, &builds, &copy, &facts);
+        steps.hash = laps.lap();
+        let key = (hash, facts.header_symbol.clone());
         if let Some(build) = builds.sound.get(&key) {
             return Ok(build.clone());
         }
@@ -164,21 +180,60 @@ impl Loader {
         if builds.mapped >= self.options.max_builds {
             return Err(Refusal::TooManyBuilds { most: self.options.max_builds });
         }
-        let copy = self.copies.write(&file.bytes, path)?;
-        steps.copy = lap();
-        let deadline = self.options.probe_deadline;
-        if let Err(refusal) = probe(&self.options.probe, &copy, &facts.header_symbol, &facts.stamp, deadline) {
-            self.copies.discard(&copy);
-            return Err(refusal);
-        }
-        steps.probe = lap();
+        steps.probe = probed.unwrap_or_else(|| self.probe(&copy, &facts))?;
+        laps.lap();
         builds.mapped += 1;
+        let copy = copy.keep();
         let library = map(&copy)?;
         let module = module(&library, &facts.header_symbol, &facts.stamp)?;
         let manifest = read_manifest(module)?;
-        let build = Arc::new(Build { hash: file.hash, module, manifest, copy, bytes: facts.bytes });
+        let build = Arc::new(Build { hash, module, manifest, copy, bytes: facts.bytes });
         builds.sound.insert(key, build.clone());
-        steps.check = lap();
+        builds.sizes.insert(bytes.len());
+        steps.check = laps.lap();
         Ok(build)
+    }
+
+    /// The library's hash. It takes as long as the probe, so both are done at the same time where the hash can only
+    /// turn out to be a new one: no build of this size is known.
+    fn hash_and_probe(
+        &self,
+        bytes: &[u8],
+        builds: &Builds,
+        copy: &PrivateCopy<'_>,
+        facts: &ElfFacts,
+    ) -> (BuildHash, Option<Result<Duration, Refusal>>) {
+        let may_be_probed = elf::check_stamp(&facts.stamp).is_ok() && builds.mapped < self.options.max_builds;
+        if builds.sizes.contains(&bytes.len()) || !may_be_probed {
+            return (hash(bytes), None);
+        }
+        std::thread::scope(|scope| {
+            let hashing = scope.spawn(|| hash(bytes));
+            let probed = self.probe(copy, facts);
+            // A thread that cannot hash has no reason but this program's own.
+            (hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), Some(probed))
+        })
+    }
+
+    /// How long the probe took that the copy has passed.
+    fn probe(&self, copy: &PrivateCopy<'_>, facts: &ElfFacts) -> Result<Duration, Refusal> {
+        let begun = Instant::now();
+        let LoaderOptions { probe: command, probe_deadline, .. } = &self.options;
+        probe(command, copy.path(), &facts.header_symbol, &facts.stamp, *probe_deadline)?;
+        Ok(begun.elapsed())
+    }
+}
+
+/// Times between moments.
+struct Laps(Instant);
+
+impl Laps {
+    fn new() -> Self {
+        Laps(Instant::now())
+    }
+
+    /// Since the last one.
+    fn lap(&mut self) -> Duration {
+        std::mem::replace(&mut self.0, Instant::now()).elapsed()
     }
 }

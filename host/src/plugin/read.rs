@@ -1,4 +1,4 @@
-//! Reading a library once: what is checked, hashed, probed and mapped are the same bytes.
+//! Reading a library once: it is copied first, and what is checked, hashed, probed and mapped is the copy.
 
 use crate::plugin::error::Refusal;
 use crate::plugin::limits::MAX_LIBRARY_BYTES;
@@ -6,7 +6,6 @@ use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs::{File, FileType, Metadata};
-use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
@@ -57,21 +56,19 @@ impl FileStamp {
     }
 }
 
-/// A library's content.
+/// A library's file, open.
 pub struct LibraryFile {
-    /// All of it.
-    pub bytes: Vec<u8>,
-    /// Its hash.
-    pub hash: BuildHash,
-    /// The file that it was read from.
+    /// At its beginning.
+    pub file: File,
+    /// Which file.
     pub stamp: FileStamp,
 }
 
-/// Reads a library file. Waits for nobody: a FIFO or device is refused at once.
+/// Opens a library's file. Waits for nobody: a FIFO or device is refused at once.
 ///
 /// # Errors
 /// [`Refusal::Unreadable`], [`Refusal::NotAFile`], [`Refusal::TooLarge`].
-pub fn read_library(path: &Path) -> Result<LibraryFile, Refusal> {
+pub fn open_library(path: &Path) -> Result<LibraryFile, Refusal> {
     let unreadable = |error: std::io::Error| Refusal::Unreadable(error.to_string());
     // NONBLOCK: opening a FIFO for reading would otherwise wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
@@ -87,14 +84,25 @@ pub fn read_library(path: &Path) -> Result<LibraryFile, Refusal> {
     if metadata.len() > MAX_LIBRARY_BYTES {
         return Err(Refusal::TooLarge { found: metadata.len(), most: MAX_LIBRARY_BYTES });
     }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    // The file may have grown since.
-    file.take(MAX_LIBRARY_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_LIBRARY_BYTES {
-        return Err(Refusal::TooLarge { found: bytes.len() as u64, most: MAX_LIBRARY_BYTES });
+    Ok(LibraryFile { file, stamp: FileStamp::new(&metadata) })
+}
+
+/// Reads a library whole: the private copy, which nobody changes any more.
+///
+/// # Errors
+/// [`Refusal::Unreadable`], [`Refusal::TooLarge`].
+pub fn read_library(copy: &Path) -> Result<Vec<u8>, Refusal> {
+    let bytes = std::fs::read(copy).map_err(|error| Refusal::Unreadable(error.to_string()))?;
+    match bytes.len() as u64 {
+        // The file may have grown since it was opened.
+        found if found > MAX_LIBRARY_BYTES => Err(Refusal::TooLarge { found, most: MAX_LIBRARY_BYTES }),
+        _ => Ok(bytes),
     }
-    let hash = BuildHash(Sha256::digest(&bytes).into());
-    Ok(LibraryFile { bytes, hash, stamp: FileStamp::new(&metadata) })
+}
+
+/// Which build these bytes are.
+pub fn hash(bytes: &[u8]) -> BuildHash {
+    BuildHash(Sha256::digest(bytes).into())
 }
 
 fn kind_in_words(kind: FileType) -> &'static str {

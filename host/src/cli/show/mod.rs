@@ -1,5 +1,6 @@
 //! Answers as people read them. `--json` shows all there is; here what is seldom needed is shortened.
 
+mod differences;
 mod people;
 mod table;
 mod views;
@@ -16,6 +17,7 @@ pub fn show(words: &[&str], answer: &Value) -> String {
     match words {
         ["status"] => views::status(answer),
         ["doctor"] => views::checks(answer),
+        ["plugin", "swap" | "replay"] => differences::compared(answer),
         _ => any(&people::picked(words, answer)),
     }
 }

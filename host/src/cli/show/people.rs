@@ -27,7 +27,10 @@ const SHOWN: &[(&[&str], &[&str])] = &[
     (&["ticket", "new"], &["tally", "token", "expires", "link", "uri"]),
     (&["ticket", "use"], &["token", "agent", "user", "state", "accepted", "issuer", "kind", "why"]),
     (&["user", "list"], &["cuid", "name", "custody", "created"]),
-    (&["plugin", "list"], &["name", "version", "generation", "state", "calls", "faults", "why", "metrics", "path"]),
+    (
+        &["plugin", "list"],
+        &["name", "version", "generation", "state", "calls", "faults", "why", "shadow", "metrics", "path"],
+    ),
     (&["plugin", "check"], &["ok", "name", "version", "reason", "fix"]),
 ];
 

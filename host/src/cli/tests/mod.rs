@@ -159,6 +159,10 @@ impl Backend for Program {
         }
     }
 
+    fn replay(&self, _: &Path, store: &Path, _: &Path, _: Option<&Path>, _: &Path) -> Result<Value, Fault> {
+        Ok(json!({"ok": store.to_str() == Some("same.db"), "name": "tally", "differences": []}))
+    }
+
     fn export_keys(&self, _: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault> {
         let mut text = String::new();
         passphrase.map(|source| source.read_to_string(&mut text).unwrap());

@@ -97,8 +97,19 @@ fn an_output_that_nobody_reads_is_no_error_and_a_full_one_is() {
 #[test]
 fn run_tells_in_one_line_that_it_is_ready() {
     let program = Program::default();
-    let line =
-        ["run", "--json", "--listen", "127.0.0.1:0", "--plugins", "p", "--plugin", "tally", "--plugin", "./own.so"];
+    let line = [
+        "run",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--plugins",
+        "p",
+        "--plugin",
+        "tally",
+        "--plugin",
+        "./own.so",
+        "--watch",
+    ];
     let ran = at_rest(&program, &line);
     assert_eq!(
         serde_json::from_str::<Value>(&ran.out).unwrap(),
@@ -108,6 +119,7 @@ fn run_tells_in_one_line_that_it_is_ready() {
         listen: Some("127.0.0.1:0".into()),
         plugins: Some("p".into()),
         plugin: vec!["tally".into(), "./own.so".into()],
+        watch: true,
     };
     assert_eq!(program.asked_to_run.lock().unwrap().take(), Some(expected));
     let ran = at_rest(&program, &["run"]);

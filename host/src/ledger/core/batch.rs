@@ -1,13 +1,17 @@
 //! The inputs of one transaction, one after another.
 
+use super::rehearse::{Rehearsed, Trial};
 use super::rollback;
 use super::{Seeds, unreadable};
 use crate::ledger::buffer::Buffer;
+use crate::ledger::difference::{Made, what};
 use crate::ledger::inbound::Windows;
 use crate::ledger::input::{Input, Origin, Outcome, Released};
 use crate::ledger::journal::{Journal, NewEntry};
 use crate::ledger::outbox::OutboxError;
+use crate::ledger::recording::{Tape, Taped};
 use crate::ledger::services::{EventServices, Host, HostCall, Random};
+use crate::ledger::signed::Signed;
 use crate::ledger::table::{PluginTable, RolledBack, Serving};
 use crate::ledger::verify::Checked;
 use crate::plugin::Given;
@@ -21,6 +25,8 @@ use tallyho_plugin::{Command, Event, Fault, FaultKind};
 /// What a batch works with, apart from the transaction.
 pub(super) struct Turn {
     pub(super) table: Arc<PluginTable>,
+    /// Candidates that are given the same events without effect.
+    pub(super) trials: Vec<Trial>,
     pub(super) host: Arc<dyn Host>,
     pub(super) relations: Arc<RelationRegistry>,
     pub(super) seeds: Seeds,
@@ -34,6 +40,8 @@ pub(super) struct Turn {
     pub(super) origin: Option<Origin>,
     /// There is something to commit.
     pub(super) changed: bool,
+    /// What is written, while effects are recorded.
+    pub(super) tape: Option<Tape>,
     /// What plugins have counted, to be added once all this is durable.
     pub(super) measures: Vec<(Arc<Serving>, String, i64)>,
 }
@@ -42,6 +50,14 @@ pub(super) struct Turn {
 pub(super) struct Batch<'b> {
     pub(super) transaction: &'b mut (dyn Transaction + 'b),
     pub(super) turn: Turn,
+}
+
+/// Runs inputs in a transaction, its writes on tape where they are recorded.
+pub(super) fn batch<R>(transaction: &mut (dyn Transaction + '_), turn: Turn, run: impl FnOnce(Batch<'_>) -> R) -> R {
+    match turn.tape.clone() {
+        None => run(Batch { transaction, turn }),
+        Some(tape) => run(Batch { transaction: &mut Taped { transaction, tape }, turn }),
+    }
 }
 
 impl Batch<'_> {
@@ -114,6 +130,8 @@ impl Batch<'_> {
             return Ok(Outcome::Fault(hold.fault(plugin)));
         }
         let seed = self.turn.seeds.draw();
+        let tape = self.turn.tape.clone();
+        let mut rehearsed = self.rehearse(plugin, event, checked, seed)?;
         let mut table = Arc::clone(&self.turn.table);
         let host = &*self.turn.host;
         // A build on probation that fails: what it did, and what the generation before made of the event.
@@ -122,6 +140,8 @@ impl Batch<'_> {
             let buffer = Buffer::new(&mut *self.transaction);
             let mut services = EventServices::new(buffer, &table, host, checked, self.turn.now, seed);
             services.origin = self.turn.origin;
+            services.signed =
+                rehearsed.as_mut().map(Rehearsed::signed).or_else(|| tape.as_ref().map(|_| Signed::default()));
             let result = services.run(plugin, event);
             let why = match &result {
                 Err(fault) if fault.kind == FaultKind::Failed && tried.is_none() => fault.to_string(),
@@ -134,9 +154,16 @@ impl Batch<'_> {
             table = Arc::new(before);
             tried = Some(rolled_back);
         };
-        let EventServices { mut buffer, released, broken, metrics, .. } = services;
+        let EventServices { mut buffer, released, broken, metrics, signed, .. } = services;
         if let Some(error) = broken {
             return Err(error);
+        }
+        let made = (rehearsed.is_some() || tape.is_some()).then(|| {
+            let notices = released.notices.clone();
+            Made { writes: buffer.writes().clone(), notices, result: result.clone() }
+        });
+        if let (Some(rehearsed), Some(made)) = (rehearsed, &made) {
+            rehearsed.compare(&mut self.turn.trials, event, self.turn.now, made);
         }
         if result.is_ok()
             && let Some(fault) = along(&mut buffer)?
@@ -145,6 +172,9 @@ impl Batch<'_> {
         }
         let failed_before_too = result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed);
         let only_looked = buffer.count() == 0 && released.is_empty() && matches!(**event, Event::Command(_));
+        // What has no entry in the journal leaves on tape what was there.
+        let tape = tape.filter(|_| !(only_looked && result.is_ok()));
+        let before = tape.as_ref().map(Tape::take).unwrap_or_default();
         if result.is_ok() {
             buffer.keep()?;
             self.turn.released.append(released);
@@ -154,6 +184,7 @@ impl Batch<'_> {
                     .extend(self.turn.table.named(&plugin).map(|serving| (Arc::clone(serving), name, add)));
             }
         }
+        let recorded = tape.zip(made).and_then(|(tape, made)| tape.recorded(before, &made, signed.unwrap_or_default()));
         match tried {
             None => {
                 let probation = self.turn.table.seat(plugin).and_then(|seat| seat.probation.as_ref());
@@ -180,6 +211,7 @@ impl Batch<'_> {
             body: event.body(),
             seed: &seed,
             fault: why.as_deref(),
+            recorded: recorded.as_ref(),
         };
         self.turn.journal.write(&mut *self.transaction, entry, &mut self.turn.scratch)?;
         Ok(match result {
@@ -196,6 +228,7 @@ impl Batch<'_> {
         let probation = seat.and_then(|seat| seat.probation.as_ref());
         if probation.is_none_or(|probation| probation.fail()) {
             self.turn.table = Arc::clone(before);
+            self.turn.trials.retain(|trial| trial.name() != name);
             rollback::record(&mut *self.transaction, &mut self.turn, &rolled_back)?;
         }
         Ok(())
@@ -221,15 +254,5 @@ impl Batch<'_> {
             }
             Err(fault) => Outcome::Fault(fault),
         })
-    }
-}
-
-fn what(event: &Event) -> String {
-    match event {
-        Event::Message(message) => format!("message {}/{}", message.target, message.action),
-        Event::Command(command) => format!("command {}", command.name),
-        Event::Timer(timer) => format!("timer {}", timer.key),
-        Event::Delivery(delivery) => format!("report on {}", delivery.key),
-        _ => "a turn of its life".to_owned(),
     }
 }

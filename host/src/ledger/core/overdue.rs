@@ -20,6 +20,9 @@ impl Core {
     pub fn overdue(&mut self, stuck: Stuck) {
         let table = self.table.load_full();
         let is_it = |generation: u64| generation == stuck.generation;
+        if self.overdue_candidate(stuck) {
+            return;
+        }
         let seats = table.seats();
         let seat = seats.into_iter().find(|seat| is_it(seat.serving.generation()));
         // Another generation may have been swapped in while a check of this one was made.
@@ -29,7 +32,7 @@ impl Core {
         if let Some((before, rolled_back)) = table.rolled_back(name, &late) {
             log::error!(target: "tallyho::plugin", "{name}: generation {}, on probation: {late}", stuck.generation);
             self.fallen.push(rolled_back);
-            self.table.store(Arc::new(before));
+            self.replace(Arc::new(before));
             return;
         }
         let hold = Hold::Overdue { deadline: self.deadline() };

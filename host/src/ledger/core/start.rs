@@ -67,7 +67,7 @@ impl Core {
             let mut buffer = Buffer::new(&mut *transaction);
             let before = remembered::get(&mut buffer, &manifest.name)?;
             // A build that reads later versions writes its own from now on.
-            let known = Remembered { state: manifest.state_version, ..before.clone().unwrap_or_default() };
+            let known = Remembered { state: manifest.state_version, undo: None, ..before.clone().unwrap_or_default() };
             if before.as_ref() != Some(&known) {
                 remembered::put(&mut buffer, &manifest.name, &known);
                 changed = true;

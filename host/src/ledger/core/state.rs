@@ -1,15 +1,20 @@
 //! State versions: whether a build can work on the tables as they are, and bringing them to it.
 
-use super::batch::Batch;
+use super::batch::{Batch, batch};
 use super::overdue::too_late;
 use super::{Core, Swap, seal, watched};
 use crate::ledger::buffer::Buffer;
-use crate::ledger::remembered::{self, Remembered};
+use crate::ledger::limits::MIGRATION_EFFECTS;
+use crate::ledger::remembered::{self, Remembered, Undo};
 use crate::ledger::services::EventServices;
+use crate::ledger::undo;
 use crate::ledger::verify::Checked;
 use crate::store::StoreError;
 use tallyho_plugin::record::Timestamp;
 use tallyho_plugin::{Fault, Manifest};
+
+/// The code of a swap whose migration takes more than one transaction.
+pub const LARGE: &str = "large";
 
 /// What a build has to do before it can work on tables of this state version.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,7 +75,7 @@ impl Batch<'_> {
                            rolled back to that reads them as they are then";
                 Ok(Err(Fault::refused(text).code("state").fix(fix)))
             }
-            Ok(Step::Migrate) => Ok(match self.migrate(manifest, found)? {
+            Ok(Step::Migrate) => Ok(match self.migrate(manifest, found, false)? {
                 Ok(false) => Ok(other),
                 Ok(true) => Err(too_large(manifest, found)),
                 Err(fault) => Err(fault),
@@ -80,12 +85,21 @@ impl Batch<'_> {
 
     /// Has the plugin of this name, as this batch's table has it, bring its tables to its state version.
     /// Whether there is more to do, in another transaction.
-    fn migrate(&mut self, manifest: &Manifest, from: u32) -> Result<Result<bool, Fault>, StoreError> {
+    /// `parts`: it may take several, and can be taken back.
+    pub(super) fn migrate(
+        &mut self,
+        manifest: &Manifest,
+        from: u32,
+        parts: bool,
+    ) -> Result<Result<bool, Fault>, StoreError> {
         let seed = self.turn.seeds.draw();
         let checked = Checked::new();
         let buffer = Buffer::new(&mut *self.transaction);
         let (table, host) = (&*self.turn.table, &*self.turn.host);
         let mut services = EventServices::new(buffer, table, host, &checked, self.turn.now, seed);
+        if parts {
+            services.most = MIGRATION_EFFECTS;
+        }
         let result = services.migrate(&manifest.name, from);
         let EventServices { mut buffer, released, broken, migrating, .. } = services;
         if let Some(error) = broken {
@@ -100,7 +114,14 @@ impl Batch<'_> {
             let fix = fault.fix.unwrap_or_else(|| "mend the plugin (Handler::migrate) and build it again".to_owned());
             return Ok(Err(Fault::failed(text).code("migrate").fix(fix)));
         }
-        let known = remembered::of(&mut buffer, manifest)?;
+        let mut known = remembered::of(&mut buffer, manifest)?;
+        if parts {
+            let undo = known.undo.unwrap_or(Undo { rows: 0, state: from });
+            match undo::keep(&mut buffer, &manifest.name, undo.rows)? {
+                Ok(rows) if released.is_empty() => known.undo = Some(Undo { rows, ..undo }),
+                other => return Ok(Err(not_alone(manifest, other.err()))),
+            }
+        }
         let (own, again) = (manifest.state_version, migrating == Some(true));
         let known = match again {
             true => Remembered { migrating: Some(own), ..known },
@@ -129,6 +150,17 @@ impl Core {
             let turn = self.turn(std::sync::Arc::clone(&table));
             let mut transaction = self.store.begin()?;
             let known = remembered::of(&mut Buffer::new(&mut *transaction), manifest)?;
+            if undo::is_wanted(&known, manifest) {
+                drop((transaction, turn));
+                while self.take_back(&manifest.name)? {}
+                continue;
+            }
+            if known.undo.is_some() {
+                // The newer build goes on by itself, and then the older one does not get them back.
+                drop((transaction, turn));
+                self.give_up_undo(&manifest.name, known)?;
+                continue;
+            }
             let (found, job) = (known.state, manifest.clone());
             match step(manifest, &known) {
                 Ok(Step::Migrate) => {}
@@ -139,9 +171,10 @@ impl Core {
                 Err(fault) => return Ok(Err(StateError { plugin: manifest.name.clone(), fault })),
             }
             let ran = watched(&mut self.watch, &mut *transaction, move |transaction| {
-                let mut batch = Batch { transaction, turn };
-                let migrated = batch.migrate(&job, found)?;
-                Ok::<_, StoreError>(migrated.map(|again| (batch.turn, again)))
+                batch(transaction, turn, |mut batch| {
+                    let migrated = batch.migrate(&job, found, false)?;
+                    Ok::<_, StoreError>(migrated.map(|again| (batch.turn, again)))
+                })
             });
             let late = |_| too_late(&manifest.version, "bringing its tables to its state version", deadline);
             let (turn, again) = match ran.map_err(late).unwrap_or_else(|fault| Ok(Err(fault)))? {
@@ -159,12 +192,21 @@ impl Core {
     }
 }
 
-/// What one transaction does not hold is done at start, where nobody is kept waiting meanwhile.
+/// What can be taken back are a plugin's own rows.
+fn not_alone(manifest: &Manifest, table: Option<String>) -> Fault {
+    let Manifest { version, .. } = manifest;
+    let what = table.map_or_else(|| "effects besides".to_owned(), |table| format!("rows of {table}"));
+    let text = format!("version {version} brings its tables over in parts, and that has {what}");
+    let fix = "write rows of its own tables only in Handler::migrate, all else in Handler::life, and build it again";
+    Fault::failed(text).code("migrate").fix(fix)
+}
+
+/// What one transaction does not hold is done in several, with the plugin held meanwhile.
 fn too_large(manifest: &Manifest, found: u32) -> Fault {
     let Manifest { name, version, state_version, .. } = manifest;
     let text = format!(
         "the tables of {name} are too large for version {version} to bring them from state version {found} to \
          {state_version} between two events"
     );
-    Fault::refused(text).code("large").fix("put that build in place of the one the site starts with, and restart it")
+    Fault::refused(text).code(LARGE)
 }

@@ -1,7 +1,7 @@
 //! Another generation serves, or a plugin is stopped or started: between two events, durable before
 //! anybody is told.
 
-use super::batch::{Batch, Turn};
+use super::batch::{Batch, Turn, batch};
 use super::held::let_go;
 use super::overdue::too_late;
 use super::rollback::is_reversible;
@@ -55,11 +55,11 @@ pub struct Swapped {
     pub switch: Duration,
 }
 
-fn store(error: &StoreError) -> Fault {
+pub(super) fn store(error: &StoreError) -> Fault {
     Fault::host(format!("nothing was changed: {error}")).code("store").fix("mend that, then repeat the command")
 }
 
-fn nobody(name: &str) -> Fault {
+pub(super) fn nobody(name: &str) -> Fault {
     Fault::not_found(format!("no plugin {name} is loaded")).fix("see `tallyho plugin list`")
 }
 
@@ -84,7 +84,7 @@ impl Core {
         let done = self.seat(swap, Arc::new(next), from, now)?;
         if on_probation {
             // Not before: a first event that fails is a swap that is refused.
-            self.table.store(Arc::new(self.table.load().on_probation(&swap.name)));
+            self.replace(Arc::new(self.table.load().on_probation(&swap.name)));
         }
         log::info!(
             "plugin {} {}: generation {} (version {}) serves, before it generation {from}",
@@ -110,8 +110,9 @@ impl Core {
         let turn = self.turn(Arc::clone(&next));
         let mut transaction = self.store.begin().map_err(|error| store(&error))?;
         let job = swap.clone();
-        let ran =
-            watched(&mut self.watch, &mut *transaction, move |transaction| take_up(Batch { transaction, turn }, &job));
+        let ran = watched(&mut self.watch, &mut *transaction, move |transaction| {
+            batch(transaction, turn, |batch| take_up(batch, &job))
+        });
         let ran = ran.map_err(|_| too_late(&manifest.version, "taking up its work", deadline))?;
         let Started { mut turn, state, migrate, start } = ran.map_err(|error| store(&error))??;
         let begun = Instant::now();
@@ -122,7 +123,7 @@ impl Core {
         crash_point("swap-started");
         let sealed = seal(transaction, turn, self.latest).map_err(|error| store(&error))?;
         crash_point("swap-durable");
-        self.table.store(next);
+        self.replace(next);
         let released = self.sealed(sealed);
         let to = swap.serving.generation();
         let swapped = Swapped { from, to, state, migrate, start, switch: begun.elapsed() };
@@ -180,7 +181,7 @@ fn take_up(mut batch: Batch<'_>, swap: &Swap) -> Result<Result<Started, Fault>, 
     let outcome = batch.event(&swap.name, &Event::Life(Life::Started).into(), &Checked::new(), |buffer| {
         let known = remembered::of(buffer, manifest)?;
         let swapped = swap.swapped.clone().or(known.swapped);
-        let known = Remembered { state: manifest.state_version, swapped, stopped: false, ..known };
+        let known = Remembered { state: manifest.state_version, undo: None, swapped, stopped: false, ..known };
         remembered::put(buffer, &swap.name, &known);
         Ok(None)
     })?;
@@ -192,7 +193,7 @@ fn take_up(mut batch: Batch<'_>, swap: &Swap) -> Result<Result<Started, Fault>, 
     Ok(Ok(Started { turn: batch.turn, state, migrate, start: begun.elapsed() }))
 }
 
-fn claimed(clash: &Clash) -> Fault {
+pub(super) fn claimed(clash: &Clash) -> Fault {
     let Clash { what, first, .. } = clash;
     Fault::refused(format!("it claims {what}, which plugin {first} claims"))
         .code("claimed")

@@ -7,6 +7,7 @@ mod local;
 mod outgoing;
 mod peers;
 mod probation;
+mod shadow;
 mod states;
 mod strangers;
 mod tickets;
