@@ -36,7 +36,7 @@ pub const TRIED: usize = 2_000;
 
 /// Tallies gone over after the first path is found, in the hope of a better one. Enough to look at all of a
 /// small site, little beside what the first path takes in a large one.
-pub const TRIED_MORE: usize = 64;
+pub const TRIED_MORE: usize = 40;
 
 /// Paths found, better ones not yet told from others, before a search stops: lifts try few.
 pub const FOUND: usize = 32;
