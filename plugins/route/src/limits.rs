@@ -30,13 +30,13 @@ pub const PATHS: usize = 8;
 /// Paths that one question is answered with at most.
 pub const PATHS_MOST: usize = 64;
 
-/// Tallies that one search for paths goes over: some 10 µs each. Where ten tallies a user is usual, a path
-/// between any two of 10,000 users takes a few hundred.
+/// Tallies that one search for paths goes over: two reads each. Where ten tallies a user is usual, a path between
+/// any two of 10,000 users takes a few hundred.
 pub const TRIED: usize = 2_000;
 
 /// Tallies gone over after the first path is found, in the hope of a better one. Enough to look at all of a
 /// small site, little beside what the first path takes in a large one.
-pub const TRIED_MORE: usize = 64;
+pub const TRIED_MORE: usize = 40;
 
 /// Paths found, better ones not yet told from others, before a search stops: lifts try few.
 pub const FOUND: usize = 32;

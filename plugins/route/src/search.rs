@@ -2,7 +2,8 @@
 //! until enough paths are found or a bound is reached.
 //!
 //! Whom a user has open tallies with is one scan. What such a tally lets through is read when the search goes
-//! over it, not when it is first seen: of all tallies at the rim of what is explored, most are never gone over.
+//! over it, not when it is first seen: of all tallies at the rim of what is explored, most are never gone over, and
+//! those that lead to somebody reached from the other end go first.
 //! A user who was reached in a better way than before is gone on from once more. So a small site is searched
 //! in whole, and of a large one no more than it takes for the two ends to meet.
 
@@ -89,10 +90,12 @@ pub fn paths(
     let mut enough = limits::TRIED;
     while search.tried < enough {
         let [bottom, top] = &search.steps;
-        let end = match (bottom.len(), top.len()) {
-            // All that can be reached from one end is known: so is every meeting.
-            (0, _) | (_, 0) => break,
-            (bottom, top) if bottom <= top => End::Bottom,
+        // Where all that can be reached from one end is known, so is every meeting.
+        let (Some(low), Some(high)) = (bottom.peek(), top.peek()) else { break };
+        let end = match (low.meets, high.meets) {
+            (true, false) if low.margin <= high.margin => End::Bottom,
+            (false, true) if high.margin <= low.margin => End::Top,
+            _ if bottom.len() <= top.len() => End::Bottom,
             _ => End::Top,
         };
         search.go(end)?;
@@ -235,8 +238,10 @@ impl<'a, 'c, 'w> Search<'a, 'c, 'w> {
                 continue;
             }
             self.turns += 1;
+            let other = self.names.get(&link.cuid).filter(|_| !leads_out);
+            let meets = other.is_some_and(|other| self.nodes[*other].best[1 - end as usize] != [None; 2]);
             let (tally, link, turn) = (Rc::clone(tally), link.clone(), self.turns);
-            let step = Step { margin, edges: edges + 1, min, turn, label: index, tally, link };
+            let step = Step { margin, meets, edges: edges + 1, min, turn, label: index, tally, link };
             self.steps[end as usize].push(step);
         }
         Ok(())

@@ -4,10 +4,13 @@ use crate::links::Link;
 use std::cmp::{Ordering, Reverse};
 use std::rc::Rc;
 
-/// A tally to go over, and what is known of the way up to it: the cheapest first, then the shortest, then the widest.
+/// A tally to go over, and what is known of the way up to it: the cheapest first, then
+/// one that completes a path, then the shortest, then the widest.
 pub struct Step {
     /// Margin of the way so far.
     pub margin: f64,
+    /// Whoever is at its other side was reached from the other end: going over it completes a path.
+    pub meets: bool,
     /// Edges with this one.
     pub edges: usize,
     /// What the way so far carries free of reward.
@@ -23,8 +26,8 @@ pub struct Step {
 }
 
 impl Step {
-    fn rank(&self) -> (usize, Reverse<i64>, u64) {
-        (self.edges, Reverse(self.min), self.turn)
+    fn rank(&self) -> (bool, usize, Reverse<i64>, u64) {
+        (!self.meets, self.edges, Reverse(self.min), self.turn)
     }
 }
 
@@ -56,10 +59,11 @@ mod tests {
     use tallyho_plugin::record::Side;
 
     #[test]
-    fn the_cheapest_goes_first_then_the_shortest_then_the_widest_then_the_first() {
-        let order = [(-0.1, 9, 1, 9), (0.0, 1, 5, 3), (0.0, 2, 9, 1), (0.0, 2, 5, 2), (0.0, 2, 5, 4), (0.1, 1, 9, 0)];
+    fn the_cheapest_goes_first_then_what_completes_a_path_then_the_shortest_then_the_widest() {
+        let order = [(-0.1, 9, 1, 9), (0.0, 7, 1, 8), (0.0, 1, 5, 3), (0.0, 2, 9, 1), (0.0, 2, 5, 2), (0.1, 1, 9, 0)];
         let step = |(margin, edges, min, turn): &(f64, usize, i64, u64)| Step {
             margin: *margin,
+            meets: *edges == 7,
             edges: *edges,
             min: *min,
             turn: *turn,
