@@ -32,6 +32,13 @@ pub const ANSWERS: usize = 16;
 /// ours is run. Some 700 bytes each.
 pub const OUTBOX_WINDOW: usize = 4 * BATCH;
 
+/// The same in bytes, so that peers who are sent large messages and do not take them cost no more memory than
+/// others: room for [`OUTBOX_WINDOW`] of 4 KB, or for 64 of the largest.
+pub const OUTBOX_WINDOW_BYTES: usize = 4 << 20;
+
+/// Outbox rows read from the store at a time, until a window is full: 4 MiB of the largest.
+pub const OUTBOX_PAGE: u32 = 64;
+
 /// Events remembered by the journal, oldest overwritten. Some 5 MB on a busy site, half a gigabyte
 /// where every message has the largest size.
 pub const JOURNAL_SLOTS: u64 = 8_192;

@@ -6,7 +6,7 @@
 //! give ids again that the peer has already received, and the peer would drop what they carry.)
 
 use super::buffer::Buffer;
-use super::limits::{OUTBOX_ROWS_FOR_STRANGERS, OUTBOX_ROWS_PER_PEER, OUTBOX_WINDOW};
+use super::limits::{OUTBOX_PAGE, OUTBOX_ROWS_FOR_STRANGERS, OUTBOX_ROWS_PER_PEER, OUTBOX_WINDOW, OUTBOX_WINDOW_BYTES};
 use super::line::Line;
 use crate::store::{StoreError, Transaction};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,14 @@ pub struct OutboxRow {
     /// Its sender has been told that it was handed over; a resend is not told again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub handed: bool,
+}
+
+impl OutboxRow {
+    /// What it takes in memory, about.
+    pub fn bytes(&self) -> usize {
+        let ticket = self.message.ticket.as_ref().map_or(0, |ticket| ticket.to_string().len());
+        self.message.object.len() + ticket + size_of::<Self>()
+    }
 }
 
 /// A row that a receipt has removed.
@@ -299,7 +307,7 @@ fn mid_of(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key[tail..].try_into().ok()?))
 }
 
-/// The rows of a line above `after`, at most one window of them.
+/// The rows of a line above `after`, at most one window of them, by number and by bytes.
 ///
 /// # Errors
 /// [`OutboxError`].
@@ -308,17 +316,25 @@ pub fn window(
     line: &Line,
     after: u64,
 ) -> Result<Vec<(u64, OutboxRow)>, OutboxError> {
-    let range = Range {
-        from: row_key(line, after.saturating_add(1)),
-        to: Some(ByteBuf::from(row_key(line, u64::MAX))),
-        reverse: false,
-        limit: u32::try_from(OUTBOX_WINDOW).unwrap_or(u32::MAX),
-    };
-    let rows = transaction.scan(ROWS, &range)?;
-    rows.iter()
-        .filter_map(|(key, value)| Some((mid_of(key)?, value)))
-        .map(|(mid, value)| Ok((mid, decode(value)?)))
-        .collect()
+    let (mut window, mut bytes) = (Vec::new(), 0);
+    let mut from = row_key(line, after.saturating_add(1));
+    loop {
+        let to = Some(ByteBuf::from(row_key(line, u64::MAX)));
+        let page = transaction.scan(ROWS, &Range { from, to, reverse: false, limit: OUTBOX_PAGE })?;
+        for (key, value) in &page {
+            if window.len() >= OUTBOX_WINDOW || bytes >= OUTBOX_WINDOW_BYTES {
+                return Ok(window);
+            }
+            let Some(mid) = mid_of(key) else { continue };
+            let row: OutboxRow = decode(value)?;
+            bytes += row.bytes();
+            window.push((mid, row));
+        }
+        match page.last() {
+            Some((last, _)) if page.len() == OUTBOX_PAGE as usize => from = [last.as_slice(), &[0]].concat(),
+            _ => return Ok(window),
+        }
+    }
 }
 
 /// Every line that rows wait in, with how many.

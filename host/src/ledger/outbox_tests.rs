@@ -181,6 +181,21 @@ fn strangers_have_a_bound_of_their_own_for_all_of_them() {
 }
 
 #[test]
+fn a_window_ends_with_the_row_that_fills_it_by_its_bytes() {
+    let mut store = MemoryStore::new();
+    let large = Outgoing { object: vec![0; OUTBOX_WINDOW_BYTES / 100], ..outgoing(agent('b'), "", &[]) };
+    let mids: Vec<u64> = (0..150).map(|_| with(&mut store, |buffer| send(buffer, "r0", &large, NOW)).1).collect();
+    let mut transaction = store.begin().unwrap();
+    let read = |transaction: &mut dyn Transaction, after| -> Vec<u64> {
+        window(transaction, &agent('b').into(), after).unwrap().into_iter().map(|(mid, _)| mid).collect()
+    };
+    let first = read(&mut *transaction, 0);
+    assert!((90..=100).contains(&first.len()), "{}", first.len());
+    let second = read(&mut *transaction, first[first.len() - 1]);
+    assert_eq!([first, second].concat(), mids);
+}
+
+#[test]
 fn a_row_from_before_reports_were_remembered_can_be_read() {
     #[derive(Serialize)]
     struct Old {

@@ -26,13 +26,13 @@ mod order_tests;
 mod peer;
 #[cfg(test)]
 mod properties;
+mod rows;
 mod schedule;
 #[cfg(test)]
 mod tests;
 
 use super::limits::REQUEST_RETRY_MS;
 use crate::ledger::input::Post;
-use crate::ledger::limits::OUTBOX_WINDOW;
 use crate::ledger::line::Line;
 use crate::ledger::outbox::OutboxRow;
 use peer::{Peer, Place, Waiting};
@@ -108,19 +108,22 @@ impl Courier {
     /// found in the store at start, where each peer's are the first window of those there are.
     pub fn post(&mut self, posts: Vec<Post>, fresh: bool, now: Timestamp) -> Vec<Order> {
         let mut lines = BTreeSet::new();
-        let mut found: BTreeMap<Line, usize> = BTreeMap::new();
+        let mut found: BTreeMap<Line, (usize, usize)> = BTreeMap::new();
         for Post { line, mid, row } in posts {
             let peer = self.peers.entry(line.clone()).or_default();
-            if peer.more && fresh || !peer.take(mid, row, fresh, now) {
+            let bytes = row.bytes();
+            // A small one must not get in past a larger one that had no room.
+            if peer.more || !peer.take(mid, row, fresh, now) {
                 peer.revive(now);
             }
             if !fresh {
-                *found.entry(line.clone()).or_default() += 1;
+                let found = found.entry(line.clone()).or_default();
+                *found = (found.0 + 1, found.1 + bytes);
             }
             lines.insert(line);
         }
-        for (line, found) in found {
-            if let Some(peer) = self.peers.get_mut(&line).filter(|_| found >= OUTBOX_WINDOW) {
+        for (line, (rows, bytes)) in found {
+            if let Some(peer) = self.peers.get_mut(&line).filter(|_| rows::fill(rows, bytes)) {
                 peer.more = true;
             }
         }
@@ -132,7 +135,7 @@ impl Courier {
     pub fn refill(&mut self, line: &Line, posts: Vec<Post>, now: Timestamp) -> Vec<Order> {
         let Some(peer) = self.peers.get_mut(line) else { return Vec::new() };
         peer.asked = None;
-        peer.more = posts.len() >= OUTBOX_WINDOW;
+        peer.more = rows::fill(posts.len(), posts.iter().map(|post| post.row.bytes()).sum());
         for Post { mid, row, .. } in posts {
             if !peer.take(mid, row, false, now) {
                 break;
@@ -145,7 +148,7 @@ impl Courier {
     pub fn remove(&mut self, line: &Line, mids: &[u64], now: Timestamp) -> Vec<Order> {
         let Some(peer) = self.peers.get_mut(line) else { return Vec::new() };
         for mid in mids {
-            peer.rows.remove(mid);
+            peer.rows.remove(*mid);
         }
         self.work(line, now)
     }
@@ -175,7 +178,7 @@ impl Courier {
         let Some(peer) = self.peers.get_mut(line) else { return Vec::new() };
         peer.channels.retain(|(open, _)| *open != channel);
         let mut over = Vec::new();
-        for (mid, waiting) in &mut peer.rows {
+        for (mid, waiting) in peer.rows.iter_mut() {
             match waiting.place {
                 // Some of it may have been written.
                 Place::Queued(with) if with == channel => waiting.attempts += 1,
@@ -184,7 +187,7 @@ impl Courier {
             }
             (waiting.place, waiting.unsent) = (Place::Here, false);
             if waiting.plan(now, &mut self.jitter) {
-                over.push(*mid);
+                over.push(mid);
             }
         }
         let mut orders = Vec::new();
@@ -199,7 +202,7 @@ impl Courier {
     pub fn handed(&mut self, line: &Line, channel: ChannelId, mid: u64, now: Timestamp) -> Vec<Order> {
         let Some(peer) = self.peers.get_mut(line) else { return Vec::new() };
         let receipts = peer.channels.iter().any(|(open, receipts)| *open == channel && *receipts);
-        let Some(waiting) = peer.rows.get_mut(&mid).filter(|waiting| waiting.place == Place::Queued(channel)) else {
+        let Some(waiting) = peer.rows.get_mut(mid).filter(|waiting| waiting.place == Place::Queued(channel)) else {
             return Vec::new(); // withdrawn meanwhile
         };
         waiting.unsent = false;
@@ -208,7 +211,7 @@ impl Courier {
         let matters = waiting.row.message.report || !receipts && waiting.row.message.keep == Keep::HandedOver;
         match waiting.row.message.keep {
             _ if receipts => waiting.place = Place::Handed(channel),
-            Keep::HandedOver => drop(peer.rows.remove(&mid)),
+            Keep::HandedOver => drop(peer.rows.remove(mid)),
             Keep::Withdrawn => {
                 waiting.place = Place::Here;
                 waiting.repeated = true;
@@ -235,7 +238,7 @@ impl Courier {
     pub fn called_off(&mut self, line: &Line, mid: u64, now: Timestamp) -> Option<Vec<Order>> {
         let peer = self.peers.get_mut(line)?;
         let dialling = peer.dialling.filter(|dialling| dialling.mid == mid)?;
-        if let Some(waiting) = peer.rows.get_mut(&mid) {
+        if let Some(waiting) = peer.rows.get_mut(mid) {
             if dialling.ticket || peer.channels.is_empty() {
                 return None;
             }
@@ -260,9 +263,9 @@ impl Courier {
         peer.dialling = None;
         peer.channels.push((channel, receipts));
         let mut orders = Vec::new();
-        match peer.rows.get_mut(&mid) {
+        match peer.rows.get_mut(mid) {
             Some(waiting) if waiting.is_ticket() => {
-                peer.rows.remove(&mid);
+                peer.rows.remove(mid);
                 orders.push(Order::Report { line: line.clone(), mid, fate: Fate::Accepted, receipts });
             }
             // Another channel has it, with all that follow it.
@@ -283,7 +286,7 @@ impl Courier {
         let Some(peer) = self.peers.get_mut(line) else { return Vec::new() };
         peer.dialling = None;
         let mut orders = Vec::new();
-        if peer.rows.remove(&mid).is_some() {
+        if peer.rows.remove(mid).is_some() {
             orders.push(Order::Report { line: line.clone(), mid, fate: Fate::Accepted, receipts: true });
         }
         orders.append(&mut self.work(line, now));
@@ -304,18 +307,18 @@ impl Courier {
         let Some(peer) = self.peers.get_mut(line) else { return Vec::new() };
         let ticket = peer.dialling.take().is_some_and(|dialling| dialling.ticket);
         let mut orders = Vec::new();
-        if let Some(waiting) = peer.rows.get_mut(&mid) {
+        if let Some(waiting) = peer.rows.get_mut(mid) {
             waiting.unsent &= unsent;
             waiting.come_back();
         }
-        if ticket && closed && peer.rows.remove(&mid).is_some() {
+        if ticket && closed && peer.rows.remove(mid).is_some() {
             orders.push(Order::Report { line: line.clone(), mid, fate: Fate::Refused, receipts: false });
         }
         // Every row that waited for this dial has had its attempt; those that a channel has did not wait.
         // What became of a ticket says nothing about others, and they nothing about it.
-        let waited = |(at, waiting): (&u64, &Waiting)| match ticket {
-            true => (*at == mid).then_some(*at),
-            false => (!waiting.is_ticket() && waiting.is_here() && waiting.is_due(now)).then_some(*at),
+        let waited = |(at, waiting): (u64, &Waiting)| match ticket {
+            true => (at == mid).then_some(at),
+            false => (!waiting.is_ticket() && waiting.is_here() && waiting.is_due(now)).then_some(at),
         };
         let waited: Vec<u64> = peer.rows.iter().filter_map(waited).collect();
         for mid in waited {

@@ -5,7 +5,9 @@
 use super::tests::Told::*;
 use super::tests::{Desk, peer, row, told};
 use super::*;
+use crate::ledger::limits::{OUTBOX_WINDOW, OUTBOX_WINDOW_BYTES};
 use crate::net::limits::{REFILL_RETRY_MS, REQUEST_TRIES};
+use tallyho_plugin::services::Outgoing;
 
 #[test]
 fn messages_go_to_an_open_channel_in_order_and_nobody_is_dialled() {
@@ -306,4 +308,30 @@ fn nothing_is_kept_of_a_peer_once_all_is_done() {
     assert_eq!(desk.courier.peers(), 1, "its channel is open");
     desk.closed(4);
     assert_eq!(desk.courier.peers(), 0);
+}
+
+#[test]
+fn large_rows_fill_the_window_by_their_bytes_and_none_gets_past_them() {
+    let mut desk = Desk::new();
+    desk.opened(3, true);
+    let sized = |bytes: usize| {
+        let one = row(Schedule::Request, Keep::HandedOver, false);
+        let message = Outgoing { object: vec![0; bytes], ..one.message.clone() };
+        Arc::new(OutboxRow { message, ..(*one).clone() })
+    };
+    let post = |mid, bytes| Post { line: peer(), mid, row: sized(bytes) };
+    let large = OUTBOX_WINDOW_BYTES / 4;
+    let sent = told(desk.courier.post((1..=9).map(|mid| post(mid, large)).collect(), true, desk.now));
+    assert_eq!(sent, [Send(3, 1), Send(3, 2), Send(3, 3), Send(3, 4)]);
+    // The small one waits in the store behind the large ones.
+    assert_eq!(told(desk.courier.post(vec![post(10, 1)], true, desk.now)), []);
+    assert_eq!(desk.removed(&[1]), []);
+    assert_eq!(desk.removed(&[2, 3, 4]), [Refill(4)]);
+    let rest = (5..=8).map(|mid| post(mid, large)).collect();
+    let sent = told(desk.courier.refill(&peer(), rest, desk.now));
+    assert_eq!(sent, [Send(3, 5), Send(3, 6), Send(3, 7), Send(3, 8)]);
+    assert_eq!(desk.removed(&[5, 6, 7, 8]), [Refill(8)]);
+    let sent = told(desk.courier.refill(&peer(), vec![post(9, large), post(10, 1)], desk.now));
+    assert_eq!(sent, [Send(3, 9), Send(3, 10)]);
+    assert_eq!(desk.removed(&[9, 10]), []);
 }

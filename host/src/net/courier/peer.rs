@@ -1,12 +1,11 @@
 //! What the courier knows of one peer.
 
+use super::rows::Rows;
 use super::schedule::{self, Jitter};
 use super::{ChannelId, Order};
-use crate::ledger::limits::OUTBOX_WINDOW;
 use crate::ledger::line::Line;
 use crate::ledger::outbox::OutboxRow;
 use crate::net::limits::REFILL_RETRY_MS;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tallyho_plugin::Fate;
 use tallyho_plugin::record::Timestamp;
@@ -48,7 +47,7 @@ pub struct Dialling {
 
 #[derive(Debug, Default)]
 pub struct Peer {
-    pub rows: BTreeMap<u64, Waiting>,
+    pub rows: Rows,
     /// Open channels, the first choice first, and whether receipts are in force.
     pub channels: Vec<(ChannelId, bool)>,
     pub dialling: Option<Dialling>,
@@ -103,7 +102,7 @@ impl Waiting {
 impl Peer {
     /// Takes a row into memory; whether there was room.
     pub fn take(&mut self, mid: u64, row: Arc<OutboxRow>, unsent: bool, now: Timestamp) -> bool {
-        if self.rows.len() >= OUTBOX_WINDOW {
+        if self.rows.is_full() {
             self.more = true;
             return false;
         }
@@ -135,7 +134,7 @@ impl Peer {
         jitter: &mut Jitter,
         orders: &mut Vec<Order>,
     ) {
-        let Some(waiting) = self.rows.get_mut(&mid) else { return };
+        let Some(waiting) = self.rows.get_mut(mid) else { return };
         waiting.attempts += 1;
         if waiting.plan(now, jitter) {
             self.give_up(line, mid, why, orders);
@@ -147,18 +146,18 @@ impl Peer {
 
     /// A row's schedule is used up.
     pub fn give_up(&mut self, line: &Line, mid: u64, why: &str, orders: &mut Vec<Order>) {
-        let Some(waiting) = self.rows.get(&mid) else { return };
+        let Some(waiting) = self.rows.get(mid) else { return };
         let fate = Fate::Stalled { attempts: waiting.attempts, unsent: waiting.unsent, why: why.to_owned() };
         orders.push(Order::Report { line: line.clone(), mid, fate, receipts: false });
         if waiting.ends_with_its_schedule() {
-            self.rows.remove(&mid);
+            self.rows.remove(mid);
         }
     }
 
     /// Hands rows to the channel, in order, or has the peer dialled.
     pub fn work(&mut self, line: &Line, now: Timestamp, orders: &mut Vec<Order>) {
         let over = |waiting: &Waiting| waiting.is_here() && schedule::is_over(waiting.row.message.schedule, now);
-        let over: Vec<u64> = self.rows.iter().filter(|(_, waiting)| over(waiting)).map(|(mid, _)| *mid).collect();
+        let over: Vec<u64> = self.rows.iter().filter(|(_, waiting)| over(waiting)).map(|(mid, _)| mid).collect();
         for mid in over {
             self.give_up(line, mid, "its time is over", orders);
         }
@@ -174,13 +173,13 @@ impl Peer {
     }
 
     fn hand_out(&mut self, channel: ChannelId, receipts: bool, now: Timestamp, orders: &mut Vec<Order>) {
-        for (mid, waiting) in &mut self.rows {
+        for (mid, waiting) in self.rows.iter_mut() {
             let is_here = waiting.is_here() || receipts && waiting.place == Place::Dialling;
             if waiting.is_ticket() || !is_here || (!receipts && waiting.repeated && !waiting.is_due(now)) {
                 continue;
             }
             waiting.place = Place::Queued(channel);
-            let (mid, row, attempt) = (*mid, Arc::clone(&waiting.row), waiting.attempts + 1);
+            let (row, attempt) = (Arc::clone(&waiting.row), waiting.attempts + 1);
             orders.push(Order::Send { channel, mid, row, attempt });
         }
     }
@@ -196,8 +195,8 @@ impl Peer {
         });
         if let Some((mid, waiting)) = first {
             waiting.place = Place::Dialling;
-            self.dialling = Some(Dialling { mid: *mid, ticket });
-            let (mid, row, attempt) = (*mid, Arc::clone(&waiting.row), waiting.attempts + 1);
+            self.dialling = Some(Dialling { mid, ticket });
+            let (row, attempt) = (Arc::clone(&waiting.row), waiting.attempts + 1);
             orders.push(Order::Dial { to: row.message.to.clone(), mid, row, attempt });
         }
     }
@@ -218,7 +217,7 @@ impl Peer {
     /// Asks for more rows where there is room for them.
     pub fn ask(&mut self, line: &Line, now: Timestamp, orders: &mut Vec<Order>) {
         let asked = self.asked.is_some_and(|asked| now < asked.plus(REFILL_RETRY_MS));
-        if self.more && !asked && self.rows.len() < OUTBOX_WINDOW / 2 {
+        if self.more && !asked && self.rows.has_room() {
             self.asked = Some(now);
             orders.push(Order::Refill { line: line.clone(), after: self.last });
         }
@@ -241,7 +240,7 @@ impl Peer {
             [tried, over].into_iter().flatten().min()
         };
         let rows = self.rows.values().filter(|waiting| waiting.is_here()).filter_map(row);
-        let room = self.more && self.rows.len() < OUTBOX_WINDOW / 2;
+        let room = self.more && self.rows.has_room();
         let refill = self.asked.filter(|_| room).map(|asked| asked.plus(REFILL_RETRY_MS));
         rows.chain(refill).min()
     }

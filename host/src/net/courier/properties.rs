@@ -4,6 +4,7 @@
 
 use super::tests::row;
 use super::*;
+use crate::ledger::limits::OUTBOX_WINDOW;
 use proptest::prelude::*;
 
 const PEER: &str = "peer";
