@@ -6,6 +6,11 @@ use std::time::Duration;
 /// into memory once, on a machine that may have 1 GB.
 pub const MAX_LIBRARY_BYTES: u64 = 128 << 20;
 
+/// Bytes reserved to read a library into; only those it has are ever touched. So large a piece is given back to the
+/// system as soon as it is free, while the allocator keeps smaller ones, one of this size for each of its arenas
+/// (glibc: pieces above 32 MiB).
+pub const READING_ROOM: usize = 33 << 20;
+
 /// Distinct builds mapped in one process. Mappings are never undone and cost about 0.5 MB each; a
 /// developer who swaps every minute reaches this in four hours.
 pub const MAX_BUILDS: usize = 256;

@@ -1,11 +1,12 @@
 //! Reading a library once: it is copied first, and what is checked, hashed, probed and mapped is the copy.
 
 use crate::plugin::error::Refusal;
-use crate::plugin::limits::MAX_LIBRARY_BYTES;
+use crate::plugin::limits::{MAX_LIBRARY_BYTES, READING_ROOM};
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs::{File, FileType, Metadata};
+use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
@@ -92,7 +93,10 @@ pub fn open_library(path: &Path) -> Result<LibraryFile, Refusal> {
 /// # Errors
 /// [`Refusal::Unreadable`], [`Refusal::TooLarge`].
 pub fn read_library(copy: &Path) -> Result<Vec<u8>, Refusal> {
-    let bytes = std::fs::read(copy).map_err(|error| Refusal::Unreadable(error.to_string()))?;
+    let mut bytes = Vec::with_capacity(READING_ROOM);
+    File::open(copy)
+        .and_then(|mut file| file.read_to_end(&mut bytes))
+        .map_err(|error| Refusal::Unreadable(error.to_string()))?;
     match bytes.len() as u64 {
         // The file may have grown since it was opened.
         found if found > MAX_LIBRARY_BYTES => Err(Refusal::TooLarge { found, most: MAX_LIBRARY_BYTES }),

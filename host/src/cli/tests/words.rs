@@ -123,7 +123,7 @@ fn exit_codes_tell_wrong_use_from_what_could_not_be_done() {
         "tally show a b",
         "ticket new",
         "ticket new --user",
-        "run --watch",
+        "run --look",
         "ticket new --user a --expires soon",
         "call tally x {",
         "completions tcsh2",

@@ -62,7 +62,8 @@ pub(super) fn trials(table: &Arc<PluginTable>) -> Vec<Trial> {
         let called = seat.serving.manifest().commands.iter().any(|spec| spec.invocable);
         Some(Trial { shadow: Arc::clone(shadow), table, called, found: Vec::new() })
     };
-    table.seats().into_iter().filter_map(trial).collect()
+    // What is asked of a plugin that is held fails, and would not with the candidate.
+    table.seats().into_iter().filter(|seat| seat.held.is_none()).filter_map(trial).collect()
 }
 
 /// What candidates made of an event.

@@ -186,6 +186,20 @@ fn what_another_plugin_has_it_do_is_tried_too_and_events_that_do_not_concern_it_
 }
 
 #[test]
+fn nothing_is_tried_while_the_plugin_is_held() {
+    let mut bench = Bench::new();
+    let shadow = tried(&mut bench, 9, |_, _| Ok(()));
+    bench.core.stop("r0", NOW).unwrap();
+    let call = command("r1", &[Do::Invoke("r0".into(), put(2), true)]);
+    assert!(matches!(bench.one(call.clone()), Outcome::Fault(_)));
+    assert_eq!(shadow.seen(), 0);
+    let table = bench.core.table.load().holding("r0", None);
+    bench.core.table.store(Arc::new(table));
+    bench.one(call);
+    assert_eq!((shadow.seen(), shadow.progress().differing), (1, 0));
+}
+
+#[test]
 fn what_is_not_durable_has_not_been_seen() {
     let mut bench = Bench::new();
     let shadow = tried(&mut bench, 2, |_, _| Ok(()));
