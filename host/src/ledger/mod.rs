@@ -15,6 +15,7 @@ pub mod input;
 pub mod journal;
 pub mod limits;
 pub mod outbox;
+pub mod quarantine;
 pub mod queue;
 #[cfg(test)]
 mod relate_tests;

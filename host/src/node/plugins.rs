@@ -295,7 +295,7 @@ impl Node {
     }
 
     /// Peers whose messages were not receipted while a plugin was held send them again on a new channel.
-    fn ask_again(&self) {
+    pub(super) fn ask_again(&self) {
         let held = super::views::read(self, inbound::held);
         for agent in held.unwrap_or_default() {
             for channel in self.net.channels().with(&agent) {

@@ -24,6 +24,8 @@ const SHOWN: &[(&[&str], &[&str])] = &[
     (&["ticket", "use"], &["token", "agent", "user", "state", "accepted", "issuer", "kind", "why"]),
     (&["user", "list"], &["cuid", "name", "custody", "created"]),
     (&["plugin", "list"], &["name", "version", "generation", "state", "calls", "faults", "why", "metrics", "path"]),
+    (&["plugin", "quarantine", "list"], &["number", "plugin", "what", "from", "at", "tries", "fault"]),
+    (&["plugin", "quarantine", "retry"], &["number", "plugin", "what", "state", "why"]),
     (&["plugin", "check"], &["ok", "name", "version", "reason", "fix"]),
 ];
 

@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use super::{any, block, clean, line, people, table};
 
+/// What of a site is counted, in this order.
+const COUNTS: [&str; 5] = ["connections", "tallies", "outbox", "bans", "quarantine"];
+
 /// The running site at a glance: who and where on the first line, the counts on the next, what does
 /// not fit there below, and the plugins as a table.
 pub(super) fn status(answer: &Value) -> String {
@@ -18,11 +21,10 @@ pub(super) fn status(answer: &Value) -> String {
     let (counts, rest): (Map<_, _>, Map<_, _>) =
         members.into_iter().partition(|(_, value)| !value.is_object() && !value.is_array());
     let mut shown: Vec<String> = Vec::new();
-    for name in ["connections", "tallies", "outbox", "bans"] {
+    for name in COUNTS {
         shown.extend(counts.get(name).map(|value| format!("{name} {}", line(name, value))));
     }
-    let other =
-        counts.iter().filter(|(name, _)| !["connections", "tallies", "outbox", "bans"].contains(&name.as_str()));
+    let other = counts.iter().filter(|(name, _)| !COUNTS.contains(&name.as_str()));
     shown.extend(other.map(|(name, value)| format!("{} {}", clean(name), line(name, value))));
     if !shown.is_empty() {
         text += &format!("{}\n", shown.join(", "));

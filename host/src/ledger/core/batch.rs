@@ -62,6 +62,8 @@ impl Batch<'_> {
             Input::Local { mid } => self.local(*mid),
             Input::Timer { plugin, key, due } => self.timer(plugin, key, *due),
             Input::Waiting { plugin, number } => self.waiting(plugin, *number),
+            Input::Retry { number } => self.retry(*number),
+            Input::Forget { number } => self.forget(*number),
             Input::Life { plugin, life } => self.event(plugin, &Event::Life(life.clone()), checked, |_| Ok(None)),
             Input::Learn { from } => {
                 let now = self.turn.now;
@@ -224,7 +226,7 @@ fn body(event: &Event) -> &[u8] {
     }
 }
 
-fn what(event: &Event) -> String {
+pub(super) fn what(event: &Event) -> String {
     match event {
         Event::Message(message) => format!("message {}/{}", message.target, message.action),
         Event::Command(command) => format!("command {}", command.name),
