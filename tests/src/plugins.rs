@@ -96,6 +96,37 @@ fn cargo_command(verb: &[&str]) -> Command {
     command
 }
 
+/// A folder for crates that tests make, the same each time: cargo then finds again what it has built of them.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn workshop(name: &str) -> PathBuf {
+    let program = env::current_exe().expect("a program knows its file");
+    let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists()).expect("a target folder");
+    let folder = target.join("tmp").join(name);
+    fs::create_dir_all(&folder).expect("a folder can be made in the target folder");
+    folder
+}
+
+/// Runs cargo on a crate that is no member of the workspace, without network and with this program's profile. Its
+/// target folder is its own: a library that is built both as `cdylib` and for others to link has one name in it,
+/// whoever builds it.
+///
+/// # Errors
+/// What cargo said.
+pub fn cargo_elsewhere(folder: &Path, target: &Path, words: &[&str]) -> Result<(), String> {
+    let output = cargo_command(words)
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", target)
+        .args((!cfg!(debug_assertions)).then_some("--release"))
+        .output()
+        .map_err(|error| format!("cargo cannot be run: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()),
+    }
+}
+
 /// Replaces the text that `place` begins with, padded with spaces to `room`.
 ///
 /// # Panics

@@ -16,6 +16,7 @@ pub fn show(words: &[&str], answer: &Value) -> String {
     match words {
         ["status"] => views::status(answer),
         ["doctor"] => views::checks(answer),
+        ["plugin", "test"] => views::rules(answer),
         _ => any(&people::picked(words, answer)),
     }
 }

@@ -69,3 +69,40 @@ pub(super) fn checks(answer: &Value) -> String {
     }
     text
 }
+
+/// A line for each rule with ✓ or ✗; below a broken one what it says, how it was broken, and what to do.
+pub(super) fn rules(answer: &Value) -> String {
+    let Some(rules) = answer.get("rules").and_then(Value::as_array) else { return any(answer) };
+    let member = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(clean).unwrap_or_default();
+    let number = |name: &str| answer.pointer(name).and_then(Value::as_f64).unwrap_or_default();
+    let mut text = String::new();
+    for rule in rules {
+        if rule["ok"] == true {
+            text += &format!("✓ {}\n", member(rule, "name"));
+            continue;
+        }
+        text += &format!("✗ {}: {}\n", member(rule, "name"), member(rule, "about"));
+        let findings = rule["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for found in findings {
+            text += &format!("  {}: {}\n", member(found, "case"), member(found, "what"));
+        }
+        let more = rule["broken"].as_u64().unwrap_or_default().saturating_sub(findings.len() as u64);
+        if more > 0 {
+            text += &format!("  and {more} more\n");
+        }
+        text += &format!("  fix: {}\n", member(rule, "fix"));
+    }
+    if answer["cost"].is_object() {
+        let (median, slow) = (number("/cost/p50_us"), number("/cost/p99_us"));
+        text += &format!("a call takes {median:.1} µs (median), {slow:.1} µs (99 in a hundred)\n");
+    }
+    let (name, version, cases) = (member(answer, "name"), member(answer, "version"), number("/cases"));
+    let what = if name.is_empty() { "the file".to_owned() } else { format!("{name} {version}") };
+    let broken = rules.iter().filter(|rule| rule["ok"] != true).count();
+    text += &match broken {
+        0 => format!("{what} keeps every rule, in {cases} cases\n"),
+        1 => format!("{what} breaks 1 rule\n"),
+        _ => format!("{what} breaks {broken} rules\n"),
+    };
+    text
+}
