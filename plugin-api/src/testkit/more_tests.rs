@@ -1,4 +1,5 @@
 //! Peers, tables of tests, and other builds.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::{Site, Table, Then};
 use crate::prelude::*;

@@ -137,7 +137,7 @@ impl Batch<'_> {
             buffer.keep()?;
             return Ok(kept);
         }
-        let outcome = self.event(plugin, &event, &Checked::new(), &along)?;
+        let outcome = self.event(plugin, &event, &Checked::new(), along)?;
         if told != Told::Once || !matches!(&outcome, Outcome::Fault(fault) if fault.kind == FaultKind::Failed) {
             return Ok(outcome);
         }
