@@ -101,16 +101,24 @@ fn cargo_command(verb: &[&str]) -> Command {
 /// # Panics
 /// When it cannot be made.
 pub fn workshop(name: &str) -> PathBuf {
-    let program = env::current_exe().expect("a program knows its file");
-    let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists()).expect("a target folder");
-    let folder = target.join("tmp").join(name);
+    let folder = workspace_target().join("tmp").join(name);
     fs::create_dir_all(&folder).expect("a folder can be made in the target folder");
     folder
 }
 
-/// Runs cargo on a crate that is no member of the workspace, without network and with this program's profile. Its
-/// target folder is its own: a library that is built both as `cdylib` and for others to link has one name in it,
-/// whoever builds it.
+/// The workspace's target folder. Crates that are no members may share it, and what is compiled there, where none
+/// of their dependencies is a `cdylib`: such a library has one name in it, whoever builds it, and the workspace's own
+/// would be replaced by one that fits nothing here.
+///
+/// # Panics
+/// When there is none.
+pub fn workspace_target() -> PathBuf {
+    let program = env::current_exe().expect("a program knows its file");
+    let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    target.expect("a target folder").to_owned()
+}
+
+/// Runs cargo on a crate that is no member of the workspace, without network and with this program's profile.
 ///
 /// # Errors
 /// What cargo said.

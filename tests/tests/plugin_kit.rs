@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tallyho::plugin::{Loader, LoaderOptions, Plugin, ProbeCommand};
 use tallyho_tests::counter::{Builds, text};
-use tallyho_tests::plugins::{build_library, build_program, cargo_elsewhere, workshop};
+use tallyho_tests::plugins::{build_library, build_program, cargo_elsewhere, workshop, workspace_target};
 use tallyho_tests::site::program;
 
 /// `tallyho plugin …`: exit code, and the JSON on standard output.
@@ -80,8 +80,11 @@ fn a_library_that_loops_or_ends_the_process_costs_a_child_and_the_rest_is_tried(
 #[test]
 fn a_new_plugin_of_either_kind_builds_without_network_and_keeps_its_promises() {
     let folder = workshop("plugin-new");
-    let target = folder.join("target");
-    for (name, kind, serves) in [("kit-notes", "handler", "kit-notes"), ("kit-judge", "referee", "referee")] {
+    // A referee is built upon the standard one, which is a `cdylib` too.
+    let (shared, own) = (workspace_target(), folder.join("target"));
+    for (name, kind, serves, target) in
+        [("kit-notes", "handler", "kit-notes", &shared), ("kit-judge", "referee", "referee", &own)]
+    {
         let _ = fs::remove_dir_all(folder.join(format!("tallyho-{name}")));
         let (code, made, errors) = plugin(&["new", name, "--kind", kind, "--dir", text(&folder)]);
         assert_eq!(code, Some(0), "{errors}");
@@ -89,7 +92,7 @@ fn a_new_plugin_of_either_kind_builds_without_network_and_keeps_its_promises() {
         let place = PathBuf::from(made["folder"].as_str().unwrap());
         assert_eq!(place, folder.join(format!("tallyho-{name}")));
         for words in [["test"], ["build"]] {
-            cargo_elsewhere(&place, &target, &words).unwrap_or_else(|errors| panic!("{errors}"));
+            cargo_elsewhere(&place, target, &words).unwrap_or_else(|errors| panic!("{errors}"));
         }
         let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
         let library = target.join(profile).join(format!("libtallyho_{}.so", name.replace('-', "_")));

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use tallyho::plugin::{LoadedPlugin, Plugin};
 use tallyho_plugin::abi::{ABI_MAJOR, ABI_MINOR, STAMP_MAGIC};
 use tallyho_tests::counter::text;
-use tallyho_tests::plugins::{cargo_elsewhere, find, workshop};
+use tallyho_tests::plugins::{cargo_elsewhere, find, workshop, workspace_target};
 use tallyho_tests::site::{Site, program, until};
 
 /// Copies what differs, so that cargo finds again what it has built.
@@ -40,8 +40,7 @@ fn built(name: &str, change: &dyn Fn(&str, String) -> String) -> PathBuf {
     let lock = fs::read_to_string(root.join("../Cargo.lock")).unwrap();
     // Cargo leaves out what this crate does not need.
     fs::write(folder.join("plugin/Cargo.lock"), lock).unwrap();
-    // Both kinds of crates that are not of the workspace share what they have compiled.
-    let target = workshop("plugin-new").join("target");
+    let target = workspace_target();
     cargo_elsewhere(&folder.join("plugin"), &target, &["build"]).unwrap_or_else(|errors| panic!("{errors}"));
     let library = folder.join("libtallyho_released.so");
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
