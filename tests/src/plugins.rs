@@ -96,6 +96,45 @@ fn cargo_command(verb: &[&str]) -> Command {
     command
 }
 
+/// A folder for crates that tests make, the same each time: cargo then finds again what it has built of them.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn workshop(name: &str) -> PathBuf {
+    let folder = workspace_target().join("tmp").join(name);
+    fs::create_dir_all(&folder).expect("a folder can be made in the target folder");
+    folder
+}
+
+/// The workspace's target folder. Crates that are no members may share it, and what is compiled there, where none
+/// of their dependencies is a `cdylib`: such a library has one name in it, whoever builds it, and the workspace's own
+/// would be replaced by one that fits nothing here.
+///
+/// # Panics
+/// When there is none.
+pub fn workspace_target() -> PathBuf {
+    let program = env::current_exe().expect("a program knows its file");
+    let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    target.expect("a target folder").to_owned()
+}
+
+/// Runs cargo on a crate that is no member of the workspace, without network and with this program's profile.
+///
+/// # Errors
+/// What cargo said.
+pub fn cargo_elsewhere(folder: &Path, target: &Path, words: &[&str]) -> Result<(), String> {
+    let output = cargo_command(words)
+        .current_dir(folder)
+        .env("CARGO_TARGET_DIR", target)
+        .args((!cfg!(debug_assertions)).then_some("--release"))
+        .output()
+        .map_err(|error| format!("cargo cannot be run: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()),
+    }
+}
+
 /// Replaces the text that `place` begins with, padded with spaces to `room`.
 ///
 /// # Panics

@@ -5,9 +5,11 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tallyho_plugin::{Fault, Manifest};
 
 use crate::control::{Operator, host};
+use crate::kit::Order;
 
 /// How `run` was asked to run the site.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -97,6 +99,18 @@ pub trait Backend: Sync {
         plugins: Option<&Path>,
         candidate: &Path,
     ) -> Result<Value, Fault>;
+
+    /// Makes a crate for a plugin: `{name, kind, plugin, crate, folder, files, api, next}`.
+    ///
+    /// # Errors
+    /// A name that cannot be had, a folder that is there already, or the system's.
+    fn new_plugin(&self, order: &Order) -> Result<Value, Fault>;
+
+    /// Tries a built plugin: `{ok, name, version, cases, rules, cost}`. `deadline`: for one case.
+    ///
+    /// # Errors
+    /// Where it could not be tried.
+    fn test_plugin(&self, file: &Path, deadline: Duration) -> Result<Value, Fault>;
 
     /// Writes the home's private keys to a file, encrypted: `{file, keys}`. The passphrase is read from
     /// `passphrase`, or asked for on the terminal.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::words::{LOCAL, RUNNING_ONLY};
+use super::words::{LOCAL, LOCAL_PLUGIN, RUNNING_ONLY};
 
 /// What has to be known early.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,7 +44,7 @@ impl Line {
     pub fn is_local(&self) -> bool {
         let word = |at: usize| self.words.get(at).map(String::as_str);
         let fixed = word(0).is_some_and(|first| LOCAL.contains(&first));
-        fixed || (word(0) == Some("plugin") && matches!(word(1), Some("check" | "replay")))
+        fixed || (word(0) == Some("plugin") && word(1).is_some_and(|second| LOCAL_PLUGIN.contains(&second)))
     }
 
     /// Whether no site has to be opened for it.
@@ -80,7 +80,8 @@ mod tests {
         for text in ["tally list", "user add help"] {
             assert!(!scan(text).only_looks(), "{text}");
         }
-        for text in ["init", "run --help", "plugin check x.so", "call a b", "watch"] {
+        for text in ["init", "run --help", "plugin check x.so", "plugin new x", "plugin test x.so", "call a b", "watch"]
+        {
             assert!(scan(text).is_local(), "{text}");
         }
         for text in ["plugin list", "completions zsh", "status", "ticket new"] {

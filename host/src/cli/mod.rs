@@ -31,9 +31,11 @@ use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use tallyho_plugin::Fault;
 
 use crate::control::Client;
+use crate::kit::{Kind, Order};
 use line::Line;
 use reach::{Reached, Site, reach};
 
@@ -90,8 +92,7 @@ fn attempt(args: &[OsString], line: &Line, console: &mut Console<'_>, backend: &
         Some(("run", options)) => task.run(console, options),
         Some(("demo", options)) => task.demo(console, options),
         Some(("doctor", _)) => task.verdict(console, &["doctor"], &backend.doctor(&task.home()?)?),
-        Some(("plugin", below)) if below.subcommand_name() == Some("check") => task.check_plugin(console, below),
-        Some(("plugin", below)) if below.subcommand_name() == Some("replay") => task.replay(console, below),
+        Some(("plugin", below)) if is_local(below) => task.plugin(console, below),
         Some(("keys", below)) => task.keys(console, below),
         Some(("call", arguments)) => task.call(console, arguments),
         Some(("watch", arguments)) => task.watch(console, arguments),
@@ -160,9 +161,26 @@ impl Task<'_> {
         demo::demo(&asked, console)
     }
 
-    fn check_plugin(&self, console: &mut Console<'_>, below: &ArgMatches) -> Result<u8, Fault> {
-        let file: &PathBuf = required(below.subcommand_matches("check"), "file")?;
-        self.verdict(console, &["plugin", "check"], &self.backend.check_plugin(file)?)
+    fn plugin(&self, console: &mut Console<'_>, below: &ArgMatches) -> Result<u8, Fault> {
+        let (word, arguments) = below.subcommand().unwrap_or(("", below));
+        let file = || required::<PathBuf>(Some(arguments), "file");
+        match word {
+            "check" => self.verdict(console, &["plugin", word], &self.backend.check_plugin(file()?)?),
+            "replay" => self.replay(console, below),
+            "test" => {
+                let seconds: &u16 = required(Some(arguments), "seconds")?;
+                let deadline = Duration::from_secs((*seconds).into());
+                self.verdict(console, &["plugin", word], &self.backend.test_plugin(file()?, deadline)?)
+            }
+            _ => {
+                let kind: &String = required(Some(arguments), "kind")?;
+                let kind = if kind == "referee" { Kind::Referee } else { Kind::Handler };
+                let (name, folder): (&String, &PathBuf) =
+                    (required(Some(arguments), "name")?, required(Some(arguments), "dir")?);
+                let order = Order { name: name.clone(), kind, folder: folder.clone() };
+                self.answer(console, &["plugin", "new"], &self.backend.new_plugin(&order)?)
+            }
+        }
     }
 
     fn replay(&self, console: &mut Console<'_>, below: &ArgMatches) -> Result<u8, Fault> {
@@ -241,6 +259,11 @@ impl Task<'_> {
             Some(fault) => Err(fault),
         }
     }
+}
+
+/// A command about plugins that no site is asked for.
+fn is_local(below: &ArgMatches) -> bool {
+    below.subcommand_name().is_some_and(|word| words::LOCAL_PLUGIN.contains(&word))
 }
 
 /// An argument without which `clap` would not have taken the command line.

@@ -8,6 +8,9 @@ use std::path::PathBuf;
 /// Commands that need no manifests to be understood.
 pub const LOCAL: [&str; 7] = ["init", "run", "demo", "doctor", "keys", "call", "watch"];
 
+/// The commands about plugins among them.
+pub const LOCAL_PLUGIN: [&str; 4] = ["check", "new", "replay", "test"];
+
 /// Declared commands that make no sense while no site runs.
 pub const RUNNING_ONLY: [&str; 1] = ["status"];
 
@@ -131,6 +134,51 @@ fn plugin() -> Command {
                     .value_parser(value_parser!(PathBuf))
                     .help("The plugin's library, for example target/release/libmy_referee.so"),
             ),
+        )
+        .subcommand(
+            Command::new("new")
+                .about("Make a crate for a plugin: it builds, has a test, and an edit loop")
+                .arg(
+                    Arg::new("name")
+                        .value_name("NAME")
+                        .required(true)
+                        .help("The plugin's name, for example my-notes; its crate is called tallyho-NAME"),
+                )
+                .arg(
+                    Arg::new("kind")
+                        .long("kind")
+                        .value_name("KIND")
+                        .default_value("handler")
+                        .value_parser(["handler", "referee"])
+                        .help("A handler of its own, or the standard referee with a policy of its own"),
+                )
+                .arg(
+                    Arg::new("dir")
+                        .long("dir")
+                        .value_name("DIR")
+                        .default_value(".")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("Make the crate's folder in here; it is made if missing"),
+                ),
+        )
+        .subcommand(
+            Command::new("test")
+                .about("Try a built plugin with what every plugin has to bear; no site need run")
+                .arg(
+                    Arg::new("file")
+                        .value_name("FILE")
+                        .required(true)
+                        .value_parser(value_parser!(PathBuf))
+                        .help("The plugin's library, for example target/debug/libtallyho_my_notes.so"),
+                )
+                .arg(
+                    Arg::new("seconds")
+                        .long("seconds")
+                        .value_name("NUMBER")
+                        .default_value("5")
+                        .value_parser(value_parser!(u16).range(1..=600))
+                        .help("How long one case may take before it counts as endless"),
+                ),
         )
         .subcommand(replay())
 }

@@ -13,6 +13,12 @@ pub fn manifest() -> Manifest {
         Argument::positional("agent", Text, "the site's agent id")
             .example("c0rNdSQWCuNySKumc-ht5ZRPKu5M7GqegBFu-jhzlrg")
     };
+    let of_plugin = || Argument::option("plugin", Text, "this plugin's only").example("tally");
+    let number = |help: &str| {
+        let mut number = Argument::positional("number", Integer, help).example("3");
+        number.required = false;
+        number
+    };
     let plugin = || Argument::positional("name", Text, "the plugin's name").example("tally");
     let mut file = Argument::positional("file", Text, "its library [default: the one it was loaded from]")
         .example("target/release/libtallyho_tally.so");
@@ -104,6 +110,28 @@ pub fn manifest() -> Manifest {
             CommandSpec::new("plugin.stop", "Give a plugin no events; they wait until it is started")
                 .words(&["plugin", "stop"])
                 .argument(plugin()),
+        )
+        .command(
+            CommandSpec::new("plugin.quarantine.list", "Events that were set aside, since their plugin failed them")
+                .words(&["plugin", "quarantine", "list"])
+                .argument(of_plugin()),
+        )
+        .command(
+            CommandSpec::new("plugin.quarantine.retry", "Have their plugin try events again that were set aside")
+                .words(&["plugin", "quarantine", "retry"])
+                .argument(number("which [default: all]"))
+                .argument(of_plugin()),
+        )
+        .command(
+            CommandSpec::new("plugin.quarantine.drop", "Forget events that were set aside, for ever")
+                .words(&["plugin", "quarantine", "drop"])
+                .argument(number("which"))
+                .argument(of_plugin())
+                .argument(Argument::option("all", Flag, "all of them, or with --plugin all of that plugin's")),
+        )
+        .command(
+            CommandSpec::new("plugin.quarantine.check", "What the doctor tells of events that were set aside")
+                .doctor("quarantine"),
         )
         .command(
             CommandSpec::new("plugin.start", "Have a plugin serve again that was stopped or suspended")

@@ -1,5 +1,6 @@
 //! Runs events in one store transaction, without thread, clock or sockets.
 
+mod aside;
 mod batch;
 mod deliveries;
 mod held;

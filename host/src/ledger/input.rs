@@ -78,6 +78,16 @@ pub enum Input {
         /// Its number among those.
         number: u64,
     },
+    /// An event set aside is tried again.
+    Retry {
+        /// Its number among those.
+        number: u64,
+    },
+    /// An event set aside is forgotten.
+    Forget {
+        /// Its number among those.
+        number: u64,
+    },
     /// A turn in a plugin's life.
     Life {
         /// Whose.

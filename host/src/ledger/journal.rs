@@ -144,7 +144,7 @@ impl Journal {
     }
 }
 
-/// Adds values to a ring of numbered slots, for what is kept "the last n of": notices, quarantine.
+/// Adds values to a ring of numbered slots, for what is kept "the last n of", as notices are.
 ///
 /// # Errors
 /// The store's.

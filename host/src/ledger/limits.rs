@@ -83,8 +83,13 @@ pub const TIMERS_PER_BATCH: u32 = 64;
 /// A timer whose handler failed comes due again after this many milliseconds.
 pub const TIMER_RETRY_MS: i64 = 60_000;
 
-/// Messages that a handler could not handle, kept for the operator, oldest overwritten.
-pub const QUARANTINE_SLOTS: u64 = 1_024;
+/// Times that a timer's handler may fail it; then it is set aside. Five minutes are enough for what passes by
+/// itself, and a bug does not.
+pub const TIMER_TRIES: u32 = 5;
+
+/// Events of one plugin set aside: 64 MiB of the largest. Those beyond stay with whoever has them: with the peers
+/// that give receipts, in the outbox, among the timers.
+pub const QUARANTINE_ROWS: u64 = 1_024;
 
 /// How long a handler may take for one event, unless the configuration says otherwise. All others wait
 /// meanwhile. The slowest honest event, a chain of thousands of chits whose signatures were not checked

@@ -17,6 +17,7 @@ pub mod journal;
 pub mod limits;
 pub mod line;
 pub mod outbox;
+pub mod quarantine;
 pub mod queue;
 pub mod readable;
 pub mod recording;

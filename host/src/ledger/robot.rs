@@ -286,7 +286,7 @@ impl Bench {
     /// Everything in the store.
     pub fn everything(&mut self) -> Vec<Vec<(Vec<u8>, Vec<u8>)>> {
         let host = ["outbox", "outbox_names", "outbox_peers", "inbound", "journal", "timers", "timer_names"];
-        let more = ["notices", "quarantine", "tickets", "users", "relations", "addresses"];
+        let more = ["notices", "aside", "tickets", "users", "relations", "addresses"];
         let host = host.iter().chain(&more).map(|name| format!("host.{name}"));
         let mut all: Vec<_> = host.chain((0..3).map(|n| format!("r{n}.rows"))).map(|table| self.scan(&table)).collect();
         // Each core of a test has plugins of its own, of generations of their own.

@@ -476,7 +476,7 @@ impl Services for EventServices<'_> {
                 random: &mut self.random,
                 released: &mut self.released,
             };
-            let answer = || self.host.command(&mut call, command, argument);
+            let mut answer = || self.host.command(&mut call, command, argument);
             // It takes the agent's key, which no replay has.
             return match &mut self.signed {
                 Some(signed) if command == host_command::UNSEAL => signed.or_sign(Some(UNSEALED), argument, answer),

@@ -9,7 +9,7 @@ use tallyho_plugin::services::Range;
 
 /// Due instant, plugin and name, in this order.
 const BY_DUE: &str = "host.timers";
-/// From plugin and name to the instant.
+/// From plugin and name to the instant, behind which stands how often its handler has failed it, where it has.
 const BY_NAME: &str = "host.timer_names";
 
 /// A timer as found.
@@ -41,9 +41,24 @@ fn due_key(at: Timestamp, name: &[u8]) -> Vec<u8> {
 /// # Errors
 /// The store's.
 pub fn set(buffer: &mut Buffer<'_>, plugin: &str, key: &str, at: Timestamp) -> Result<(), StoreError> {
+    set_again(buffer, plugin, key, at, 0)
+}
+
+/// The same for one that its handler has failed so often in a row.
+///
+/// # Errors
+/// The store's.
+pub fn set_again(
+    buffer: &mut Buffer<'_>,
+    plugin: &str,
+    key: &str,
+    at: Timestamp,
+    failed: u32,
+) -> Result<(), StoreError> {
     cancel(buffer, plugin, key)?;
     let name = name(plugin, key);
-    buffer.put(BY_NAME, &name, &at.0.to_be_bytes());
+    let failures = if failed > 0 { failed.to_be_bytes().to_vec() } else { Vec::new() };
+    buffer.put(BY_NAME, &name, &[at.0.to_be_bytes().as_slice(), &failures].concat());
     buffer.put(BY_DUE, &due_key(at, &name), &[]);
     Ok(())
 }
@@ -53,16 +68,27 @@ pub fn set(buffer: &mut Buffer<'_>, plugin: &str, key: &str, at: Timestamp) -> R
 /// # Errors
 /// The store's.
 pub fn cancel(buffer: &mut Buffer<'_>, plugin: &str, key: &str) -> Result<Option<Timestamp>, StoreError> {
+    Ok(take(buffer, plugin, key)?.map(|(at, _)| at))
+}
+
+/// The same, telling also how often its handler has failed it.
+///
+/// # Errors
+/// The store's.
+pub fn take(buffer: &mut Buffer<'_>, plugin: &str, key: &str) -> Result<Option<(Timestamp, u32)>, StoreError> {
     let name = name(plugin, key);
     let Some(bytes) = buffer.get(BY_NAME, &name)? else { return Ok(None) };
-    let at = bytes
-        .as_slice()
-        .try_into()
-        .map(|bytes| Timestamp(i64::from_be_bytes(bytes)))
-        .map_err(|_| StoreError::Engine("a timer of odd length".to_owned()))?;
+    let (at, failed) = set_for(&bytes).ok_or_else(|| StoreError::Engine("a timer of odd length".to_owned()))?;
     buffer.delete(BY_NAME, &name);
     buffer.delete(BY_DUE, &due_key(at, &name));
-    Ok(Some(at))
+    Ok(Some((at, failed)))
+}
+
+/// What a row of [`BY_NAME`] says.
+fn set_for(bytes: &[u8]) -> Option<(Timestamp, u32)> {
+    let (at, failed) = bytes.split_first_chunk::<8>()?;
+    let failed = if failed.is_empty() { 0 } else { u32::from_be_bytes(failed.try_into().ok()?) };
+    Some((Timestamp(i64::from_be_bytes(*at)), failed))
 }
 
 /// Puts away a timer that was due, with its instant, until [`unpark`]: its plugin is held.
@@ -80,8 +106,8 @@ pub fn unpark(buffer: &mut Buffer<'_>, plugin: &str) -> Result<(), StoreError> {
     loop {
         let rows = buffer.scan(BY_NAME, &Range { from, to: to.clone(), reverse: false, limit: 1_000 })?;
         for (name, at) in &rows {
-            if let Ok(at) = at.as_slice().try_into() {
-                buffer.put(BY_DUE, &due_key(Timestamp(i64::from_be_bytes(at)), name), &[]);
+            if let Some((at, _)) = set_for(at) {
+                buffer.put(BY_DUE, &due_key(at, name), &[]);
             }
         }
         match rows.last() {

@@ -6,6 +6,7 @@ use super::open::STANDARD;
 use super::{Node, NodeOptions, replay};
 use crate::cli::{Backend, Ready, RunOptions};
 use crate::control::{Client, Operator, host};
+use crate::kit::{self, Order};
 use crate::plugin::{self, Loader, LoaderOptions, Plugin, find_plugin, search_folders};
 use crate::site::config::Config;
 use crate::site::endpoint::Endpoint;
@@ -21,7 +22,7 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tallyho_plugin::{Fault, Manifest};
 
 /// The real one.
@@ -124,6 +125,14 @@ impl Backend for RealBackend {
     ) -> Result<Value, Fault> {
         let folders = search_folders(plugins, &home.join("plugins"));
         replay::run(&replay::Order { store, journal, candidate, folders: &folders })
+    }
+
+    fn new_plugin(&self, order: &Order) -> Result<Value, Fault> {
+        kit::scaffold::make(order, &kit::api::Api::find())
+    }
+
+    fn test_plugin(&self, file: &Path, deadline: Duration) -> Result<Value, Fault> {
+        kit::test(file, &kit::conformance::Trials { deadline, ..Default::default() })
     }
 
     fn export_keys(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault> {

@@ -1,5 +1,6 @@
 //! A site put together: home, keys, store, plugins, ledger and network.
 
+mod aside;
 pub mod backend;
 mod checkup;
 mod clock;

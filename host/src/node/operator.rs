@@ -53,7 +53,7 @@ impl Operator for Node {
     }
 }
 
-fn text<'a>(argument: &'a Value, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(argument: &'a Value, name: &str) -> Option<&'a str> {
     argument.get(name).and_then(Value::as_str)
 }
 
@@ -89,6 +89,10 @@ impl Node {
             "plugin.snapshot" => self.snapshot(Path::new(required(argument, "file", "before.db")?)),
             "plugin.rollback" => self.roll_plugin_back(plugin_name(argument)?),
             "plugin.stop" => self.stop_plugin(plugin_name(argument)?),
+            "plugin.quarantine.list" => self.set_aside(argument),
+            "plugin.quarantine.retry" => self.retry_set_aside(argument),
+            "plugin.quarantine.drop" => self.drop_set_aside(argument),
+            "plugin.quarantine.check" => self.check_set_aside(),
             "plugin.start" => self.start_plugin(plugin_name(argument)?),
             _ => Err(Fault::not_found(format!("the host has no command {command}"))),
         }

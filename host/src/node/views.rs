@@ -2,7 +2,7 @@
 
 use super::{Node, plugin_views};
 use crate::ledger::buffer::Buffer;
-use crate::ledger::outbox;
+use crate::ledger::{outbox, quarantine};
 use crate::net::channel::Role;
 use crate::site::{addresses, users};
 use crate::store::{StoreError, Transaction};
@@ -34,6 +34,7 @@ pub(super) fn status(node: &Node) -> Result<Value, Fault> {
     let waiting = read(node, |rows| outbox::lines(rows).map_err(|error| StoreError::Engine(error.to_string())))?;
     let outbox: u64 = waiting.iter().map(|(_, rows)| rows).sum();
     let bans = node.net.bans().list(node.net.now()).len();
+    let aside: u64 = read(node, |rows| quarantine::count(&mut Buffer::new(rows)))?.values().sum();
     let mut tallies = BTreeMap::new();
     if node.ledger.table().named("tally").is_some() {
         let list =
@@ -52,6 +53,7 @@ pub(super) fn status(node: &Node) -> Result<Value, Fault> {
         "tallies": tallies,
         "outbox": outbox,
         "bans": bans,
+        "quarantine": aside,
         "home": node.home.root(),
     }))
 }

@@ -31,6 +31,11 @@ pub(crate) enum Effect {
 }
 
 impl Effects {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.writes.values().map(BTreeMap::len).sum::<usize>() + self.list.len()
+    }
+
     /// Makes them part of the state.
     pub fn apply(self, state: &mut State) {
         for (table, rows) in self.writes {

@@ -14,3 +14,5 @@ pub(crate) const SETTLE_EVENTS: usize = 100_000;
 pub(crate) const REQUEST_TRIES: u32 = 100;
 /// Attempts after which a ticket stalls (PROTOCOL 11.2).
 pub(crate) const TICKET_TRIES: u32 = 3;
+/// Effects that one event may have, as a host allows.
+pub(crate) const EFFECTS: usize = 10_000;

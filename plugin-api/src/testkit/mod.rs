@@ -3,8 +3,10 @@
 //! A [`Site`] drives one or several handlers in-process and does for them what a host does: it gives
 //! one event at a time, keeps an event's effects apart and applies them when the handler returns `Ok`,
 //! drops them on an error or a panic, checks who may read and write which table, and signs with real
-//! keys. Clock and randomness are the test's own, so every run is the same. Each event is run twice
-//! and both runs must want the same effects ([`Site::check_determinism`]).
+//! keys. Clock and randomness are the test's own, so every run is the same. Each event is run twice, the
+//! second time by the same handler and by one made afresh in turn, and both runs must want the same effects
+//! ([`Site::check_determinism`]). [`Site::partner`] makes up people at other sites, [`Site::swap`] has another
+//! build take over, a [`Table`] runs a test row by row, and [`conformance`] tries what every handler has to bear.
 //!
 //! [`Net`] carries messages between sites: all of them ([`Net::settle`]), or as a bad network would
 //! ([`Net::storm`]), with loss, repeats and reordering that a seed repeats.
@@ -53,6 +55,7 @@
 //! # Ok::<(), Fault>(())
 //! ```
 
+pub mod conformance;
 mod deliver;
 mod dice;
 mod effects;
@@ -60,22 +63,31 @@ mod envelope;
 mod hosted;
 mod keys;
 mod limits;
+#[cfg(test)]
+mod more_tests;
 mod net;
+mod peer;
 mod plugin;
 mod running;
 mod site;
 mod state;
+mod swap;
+mod table;
 #[cfg(test)]
 mod tests;
 mod tickets;
+mod trials;
 
 pub use deliver::DROPPED;
 pub use dice::Dice;
 pub use envelope::Envelope;
 pub use keys::UserKey;
 pub use net::{Net, Weather};
+pub use peer::Peer;
+pub use plugin::{CORRUPT_ANSWER, Driven, Maker};
 pub use site::{Backup, Site};
 pub use state::Sent;
+pub use table::{Table, Then};
 pub use tickets::Issued;
 
 use effects::Effect;

@@ -3,13 +3,15 @@
 use super::dice::Dice;
 use super::effects::{Effect, Effects};
 use super::keys::Keys;
-use super::plugin::Plugin;
+use super::plugin::{Plugin, Work};
 use super::state::{State, Table};
 use super::{hosted, limits};
 use crate::event::Command;
 use crate::record::{AgentId, Timestamp, signing};
-use crate::services::{Check, LogLevel, NOT_SERVED, OUTBOX_FULL, Outgoing, Range, Relation, Row, Services};
-use crate::{Context, Event, Fault, FaultKind};
+use crate::services::{
+    Check, LogLevel, NOT_SERVED, OUTBOX_FULL, Outgoing, Range, Relation, Row, Services, host_command,
+};
+use crate::{Event, Fault, FaultKind};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -29,6 +31,8 @@ pub(crate) struct Running<'a> {
     pub stack: Vec<String>,
     /// The fault of an invoked handler: the event's, whatever its caller makes of it.
     pub doomed: Option<Fault>,
+    /// A migration wants another transaction.
+    pub again: bool,
 }
 
 /// Answers of a run that must be the same in a second run of the event.
@@ -53,13 +57,13 @@ impl Tape {
 }
 
 impl Running<'_> {
-    /// Runs the event in this plugin.
-    pub fn run(&mut self, plugin: &Plugin, event: &Event) -> Result<Value, Fault> {
+    /// Has this plugin do something.
+    pub fn run(&mut self, plugin: &Plugin, work: &Work<'_>) -> Result<Value, Fault> {
         if self.stack.iter().any(|name| name == plugin.name()) {
             return Err(Fault::failed(format!("{} is called while it is running", plugin.name())));
         }
         self.stack.push(plugin.name().to_owned());
-        let answer = plugin.dispatch(event, &mut Context::new(self));
+        let answer = plugin.work(work, self);
         self.stack.pop();
         match self.doomed.take() {
             Some(fault) => Err(fault),
@@ -105,6 +109,10 @@ impl Running<'_> {
     }
 
     fn call(&mut self, plugin: &str, command: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {
+        if plugin == "host" && command == host_command::MIGRATE_AGAIN {
+            self.again = true;
+            return crate::context::to_cbor(&Value::Null);
+        }
         if plugin == "host" {
             return hosted::call(self, command, argument);
         }
@@ -117,7 +125,7 @@ impl Running<'_> {
         })?;
         let caller = Some(self.plugin().to_owned());
         let event = Event::Command(Command { name: command.to_owned(), caller, body: argument.to_vec() });
-        crate::context::to_cbor(&self.run(&callee, &event)?)
+        crate::context::to_cbor(&self.run(&callee, &Work::Event(&event))?)
     }
 }
 
@@ -148,7 +156,8 @@ impl Services for Running<'_> {
 
     fn put(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), Fault> {
         if key.len() > limits::KEY_BYTES || value.len() > limits::VALUE_BYTES {
-            return Err(Fault::host(format!("{table}: a key of {} or value of {} bytes", key.len(), value.len())));
+            let text = format!("a row of table {table} is too large: key {}, value {} bytes", key.len(), value.len());
+            return Err(Fault::failed(text));
         }
         self.write(table, key, Some(value.to_vec()))
     }

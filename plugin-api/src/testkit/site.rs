@@ -1,20 +1,18 @@
 //! A site in memory.
 
-use super::dice::{self, Dice};
 use super::effects::Effects;
 use super::keys::{Keys, User, UserKey};
-use super::plugin::Plugin;
-use super::running::{Running, Tape};
-use super::state::{Sent, State};
+use super::plugin::{Plugin, Work};
+use super::state::{RelationKey, Sent, State};
 use super::tickets::Issued;
+use super::trials::{Wanted, reloaded};
 use super::{Log, limits};
 use crate::event::{Command, Delivery, Fate, Life, Timer};
-use crate::record::{AgentId, Chad, Timestamp, signing};
+use crate::record::{AgentId, Chad, Timestamp};
 use crate::services::{Keep, Relation};
 use crate::{Event, Fault, Handler, Target};
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// 2021-11-05T12:00:00Z, the hour at which every site in memory begins.
 const BEGINNING: Timestamp = Timestamp(1_636_113_600_000);
@@ -24,12 +22,14 @@ const BEGINNING: Timestamp = Timestamp(1_636_113_600_000);
 pub struct Site {
     pub(crate) state: State,
     pub(crate) keys: Keys,
-    plugins: Vec<Plugin>,
-    clock: Timestamp,
-    seed: u64,
-    events: u64,
+    pub(crate) plugins: Vec<Plugin>,
+    pub(crate) clock: Timestamp,
+    pub(crate) seed: u64,
+    pub(crate) events: u64,
     twice: bool,
     log: Vec<Log>,
+    /// Relations that a test has granted, not a handler.
+    pub(crate) made_up: BTreeSet<RelationKey>,
 }
 
 impl Site {
@@ -44,6 +44,7 @@ impl Site {
             events: 0,
             twice: true,
             log: Vec::new(),
+            made_up: BTreeSet::new(),
         }
     }
 
@@ -78,6 +79,14 @@ impl Site {
     #[allow(clippy::panic)]
     pub fn load<H: Handler>(&mut self) {
         let plugin = Plugin::of::<H>().unwrap_or_else(|fault| panic!("the handler cannot be made: {fault}"));
+        let name = plugin.name().to_owned();
+        self.seat(plugin);
+        let started = self.run(&name, &Event::Life(Life::Started));
+        started.unwrap_or_else(|fault| panic!("{name} does not start: {fault}"));
+    }
+
+    /// Takes a handler in that has not started yet.
+    pub(crate) fn seat(&mut self, plugin: Plugin) {
         for other in &self.plugins {
             assert_ne!(other.name(), plugin.name(), "a handler of this name is loaded");
             for target in &plugin.manifest.targets {
@@ -86,10 +95,8 @@ impl Site {
                 assert!(!taken, "target {} is claimed by {} already", target.name, other.name());
             }
         }
-        let name = plugin.name().to_owned();
+        self.state.versions.insert(plugin.name().to_owned(), plugin.manifest.state_version);
         self.plugins.push(plugin);
-        let started = self.run(&name, &Event::Life(Life::Started));
-        started.unwrap_or_else(|fault| panic!("{name} does not start: {fault}"));
     }
 
     /// Adds a user whose Ed25519 key the site holds, and returns the address.
@@ -345,47 +352,40 @@ impl Site {
     ///
     /// # Panics
     /// Where a second run of the event wants something else than the first: handlers are deterministic.
-    #[allow(clippy::panic)]
     pub fn run(&mut self, plugin: &str, event: &Event) -> Result<Value, Fault> {
-        let plugin = self.plugins.iter().find(|candidate| candidate.name() == plugin).cloned();
-        let plugin = plugin.ok_or_else(|| Fault::not_found("no such handler is loaded"))?;
-        self.events += 1;
-        let mut tape = Tape::default();
-        let first = self.attempt(&plugin, event, &mut tape);
-        if self.twice {
-            tape.rewind();
-            let second = self.attempt(&plugin, event, &mut tape);
-            assert_eq!(first, second, "{} is not deterministic: two runs of {event:?} differ", plugin.name());
-        }
-        let (answer, effects) = first?;
-        self.log.extend(effects.list.iter().filter_map(Log::of));
-        effects.apply(&mut self.state);
-        Ok(answer)
+        self.work(plugin, &Work::Event(event)).map(|(answer, _)| answer)
     }
 
-    fn attempt(&self, plugin: &Plugin, event: &Event, tape: &mut Tape) -> Result<(Value, Effects), Fault> {
-        let prepared = plugin.prepare(event).into_iter();
-        let prepared =
-            prepared.filter_map(|check| Some((crate::context::to_cbor(&check).ok()?, signing::verify(&check))));
-        let mut running = Running {
-            state: &self.state,
-            plugins: &self.plugins,
-            keys: &self.keys,
-            now: self.clock,
-            effects: Effects::default(),
-            prepared: prepared.collect(),
-            dice: Dice::new(dice::seed(&[&self.seed.to_le_bytes(), &self.events.to_le_bytes()])),
-            tape,
-            stack: Vec::new(),
-            doomed: None,
-        };
-        let outcome = catch_unwind(AssertUnwindSafe(|| running.run(plugin, event)));
-        let answer = outcome.unwrap_or_else(|payload| {
-            let text = payload.downcast_ref::<&str>().map(ToString::to_string);
-            let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
-            Err(Fault::failed(format!("{} panicked: {text}", plugin.name())))
-        })?;
-        Ok((answer, running.effects))
+    /// The answer, and whether a migration is to be called again.
+    #[allow(clippy::panic)]
+    pub(crate) fn work(&mut self, plugin: &str, work: &Work<'_>) -> Result<(Value, bool), Fault> {
+        let index = self.plugins.iter().position(|candidate| candidate.name() == plugin);
+        let index = index.ok_or_else(|| Fault::not_found("no such handler is loaded"))?;
+        self.events += 1;
+        let mut trials = self.trials();
+        let first = trials.attempt(&self.plugins, index, work);
+        if self.twice {
+            // By turns: one handler may count what it does, another remember what it did for earlier events.
+            let afresh = self.events % 2 == 1;
+            let again = if afresh { reloaded(&self.plugins)? } else { self.plugins.clone() };
+            let second = trials.attempt(&again, index, work);
+            let by = if afresh { "a handler made afresh" } else { "the same handler" };
+            assert_eq!(
+                first, second,
+                "{plugin} is not deterministic: {by} wants something else in a second run of {work:?}. Keep state in \
+                 tables and not in `self`; take time and random bytes from the context; give no order to what \
+                 has none (HashMap)"
+            );
+        }
+        let Wanted { answer, effects, again } = first?;
+        self.keep(effects);
+        Ok((answer, again))
+    }
+
+    /// Makes what an event wants durable.
+    pub(crate) fn keep(&mut self, effects: Effects) {
+        self.log.extend(effects.list.iter().filter_map(Log::of));
+        effects.apply(&mut self.state);
     }
 }
 

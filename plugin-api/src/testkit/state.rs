@@ -13,7 +13,7 @@ pub(crate) type Table = BTreeMap<Vec<u8>, Vec<u8>>;
 pub(crate) type RelationKey = (String, String, AgentId);
 
 /// Everything that a committed event leaves behind.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct State {
     /// By `plugin.table`.
     pub tables: BTreeMap<String, Table>,
@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub metrics: BTreeMap<(String, String), i64>,
     /// Messages sent so far; the next one's id is one more.
     pub sent: u64,
+    /// State versions of plugins' tables, by plugin.
+    pub versions: BTreeMap<String, u32>,
 }
 
 /// A message in the outbox.

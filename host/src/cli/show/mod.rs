@@ -18,6 +18,7 @@ pub fn show(words: &[&str], answer: &Value) -> String {
         ["status"] => views::status(answer),
         ["doctor"] => views::checks(answer),
         ["plugin", "swap" | "replay"] => differences::compared(answer),
+        ["plugin", "test"] => views::rules(answer),
         _ => any(&people::picked(words, answer)),
     }
 }

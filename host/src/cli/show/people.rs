@@ -31,6 +31,8 @@ const SHOWN: &[(&[&str], &[&str])] = &[
         &["plugin", "list"],
         &["name", "version", "generation", "state", "calls", "faults", "why", "shadow", "metrics", "path"],
     ),
+    (&["plugin", "quarantine", "list"], &["number", "plugin", "what", "from", "at", "tries", "fault"]),
+    (&["plugin", "quarantine", "retry"], &["number", "plugin", "what", "state", "why"]),
     (&["plugin", "check"], &["ok", "name", "version", "reason", "fix"]),
 ];
 

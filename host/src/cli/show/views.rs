@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use super::{any, block, clean, line, people, table};
 
+/// What of a site is counted, in this order.
+const COUNTS: [&str; 5] = ["connections", "tallies", "outbox", "bans", "quarantine"];
+
 /// The running site at a glance: who and where on the first line, the counts on the next, what does
 /// not fit there below, and the plugins as a table.
 pub(super) fn status(answer: &Value) -> String {
@@ -18,11 +21,10 @@ pub(super) fn status(answer: &Value) -> String {
     let (counts, rest): (Map<_, _>, Map<_, _>) =
         members.into_iter().partition(|(_, value)| !value.is_object() && !value.is_array());
     let mut shown: Vec<String> = Vec::new();
-    for name in ["connections", "tallies", "outbox", "bans"] {
+    for name in COUNTS {
         shown.extend(counts.get(name).map(|value| format!("{name} {}", line(name, value))));
     }
-    let other =
-        counts.iter().filter(|(name, _)| !["connections", "tallies", "outbox", "bans"].contains(&name.as_str()));
+    let other = counts.iter().filter(|(name, _)| !COUNTS.contains(&name.as_str()));
     shown.extend(other.map(|(name, value)| format!("{} {}", clean(name), line(name, value))));
     if !shown.is_empty() {
         text += &format!("{}\n", shown.join(", "));
@@ -65,5 +67,42 @@ pub(super) fn checks(answer: &Value) -> String {
         1 => text += "1 check failed\n",
         _ => text += &format!("{failed} checks failed\n"),
     }
+    text
+}
+
+/// A line for each rule with ✓ or ✗; below a broken one what it says, how it was broken, and what to do.
+pub(super) fn rules(answer: &Value) -> String {
+    let Some(rules) = answer.get("rules").and_then(Value::as_array) else { return any(answer) };
+    let member = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(clean).unwrap_or_default();
+    let number = |name: &str| answer.pointer(name).and_then(Value::as_f64).unwrap_or_default();
+    let mut text = String::new();
+    for rule in rules {
+        if rule["ok"] == true {
+            text += &format!("✓ {}\n", member(rule, "name"));
+            continue;
+        }
+        text += &format!("✗ {}: {}\n", member(rule, "name"), member(rule, "about"));
+        let findings = rule["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for found in findings {
+            text += &format!("  {}: {}\n", member(found, "case"), member(found, "what"));
+        }
+        let more = rule["broken"].as_u64().unwrap_or_default().saturating_sub(findings.len() as u64);
+        if more > 0 {
+            text += &format!("  and {more} more\n");
+        }
+        text += &format!("  fix: {}\n", member(rule, "fix"));
+    }
+    if answer["cost"].is_object() {
+        let (median, slow) = (number("/cost/p50_us"), number("/cost/p99_us"));
+        text += &format!("a call takes {median:.1} µs (median), {slow:.1} µs (99 in a hundred)\n");
+    }
+    let (name, version, cases) = (member(answer, "name"), member(answer, "version"), number("/cases"));
+    let what = if name.is_empty() { "the file".to_owned() } else { format!("{name} {version}") };
+    let broken = rules.iter().filter(|rule| rule["ok"] != true).count();
+    text += &match broken {
+        0 => format!("{what} keeps every rule, in {cases} cases\n"),
+        1 => format!("{what} breaks 1 rule\n"),
+        _ => format!("{what} breaks {broken} rules\n"),
+    };
     text
 }

@@ -12,11 +12,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tallyho_plugin::manifest::Wait;
 use tallyho_plugin::{Argument, ArgumentKind, CommandSpec, Fault, FaultKind, Manifest};
 
 use super::{Backend, Console, Ready, RunOptions, run};
 use crate::control::{Operator, Server, host};
+use crate::kit::Order;
 
 /// A site that answers what it was told to, and remembers what it was asked.
 #[derive(Default)]
@@ -150,6 +152,23 @@ impl Backend for Program {
 
     fn doctor(&self, _: &Path) -> Result<Value, Fault> {
         Ok(self.doctor.clone().unwrap_or_else(|| json!({"ok": true, "checks": []})))
+    }
+
+    fn new_plugin(&self, order: &Order) -> Result<Value, Fault> {
+        Ok(json!({"name": order.name, "kind": format!("{:?}", order.kind), "folder": order.folder}))
+    }
+
+    fn test_plugin(&self, file: &Path, deadline: Duration) -> Result<Value, Fault> {
+        let good = file.to_str() == Some("good.so");
+        let found = json!({"rule": "no-panic", "case": "command add: null", "what": "panic: \u{1b}[2J"});
+        let rules = json!([
+            {"name": "loads", "ok": true, "about": "it loads", "broken": 0, "findings": []},
+            {"name": "no-panic", "ok": good, "about": "never panics", "broken": 3, "findings": [found], "fix": "mend it"},
+        ]);
+        let cost = json!({"calls": 9, "p50_us": 1.25, "p99_us": 30.0, "max_us": 40.0});
+        Ok(
+            json!({"ok": good, "name": "tally", "version": "1", "cases": deadline.as_secs(), "rules": rules, "cost": cost}),
+        )
     }
 
     fn check_plugin(&self, file: &Path) -> Result<Value, Fault> {

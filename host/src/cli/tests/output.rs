@@ -162,3 +162,30 @@ fn completions_know_the_declared_commands_when_a_site_can_be_asked() {
     let without = at_rest(&Program { homeless: true, ..Program::default() }, &["completions", "bash"]);
     assert!(without.out.contains("doctor") && !without.out.contains("withdraw"));
 }
+
+#[test]
+fn rules_that_were_broken_are_told_with_what_to_do_and_fail_the_command() {
+    let ran = at_rest(&Program::default(), &["plugin", "test", "bad.so"]);
+    assert_eq!(ran.code, 1);
+    let expected = [
+        "✓ loads",
+        "✗ no-panic: never panics",
+        "  command add: null: panic: \\u{1b}[2J",
+        "  and 2 more",
+        "  fix: mend it",
+        "a call takes 1.2 µs (median), 30.0 µs (99 in a hundred)",
+        "tally 1 breaks 1 rule",
+    ];
+    assert_eq!(ran.out.lines().collect::<Vec<_>>(), expected, "{ran:?}");
+    let ran = at_rest(&Program::default(), &["plugin", "test", "good.so"]);
+    assert_eq!((ran.code, ran.out.lines().last()), (0, Some("tally 1 keeps every rule, in 5 cases")));
+}
+
+#[test]
+fn a_new_plugin_is_made_here_unless_told_otherwise() {
+    let ran = at_rest(&Program::default(), &["plugin", "new", "notes", "--json"]);
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(answer, json!({"name": "notes", "kind": "Handler", "folder": "."}));
+    let ran = at_rest(&Program::default(), &["plugin", "new", "notes", "--kind", "oracle"]);
+    assert_eq!(ran.code, 2);
+}

@@ -83,6 +83,8 @@ impl Batch<'_> {
             Input::Local { mid } => self.local(*mid),
             Input::Timer { plugin, key, due } => self.timer(plugin, key, *due),
             Input::Waiting { plugin, number } => self.waiting(plugin, *number),
+            Input::Retry { number } => self.retry(*number),
+            Input::Forget { number } => self.forget(*number),
             Input::Life { plugin, life } => {
                 self.event(plugin, &Event::Life(life.clone()).into(), checked, |_| Ok(None))
             }

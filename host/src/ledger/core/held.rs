@@ -9,7 +9,7 @@ use crate::ledger::{timers, waiting};
 use crate::plugin::Given;
 use crate::store::{StoreError, Transaction};
 use tallyho_plugin::record::Timestamp;
-use tallyho_plugin::{Event, Fault};
+use tallyho_plugin::{Event, Fault, FaultKind};
 
 impl Batch<'_> {
     /// Keeps an event for a plugin that is held.
@@ -46,8 +46,9 @@ impl Batch<'_> {
         let Some(event) = found else { return Ok(Outcome::Done(Vec::new())) };
         let event = Given::from(event);
         let outcome = self.event(plugin, &event, &Checked::new(), |_| Ok(None))?;
-        if let Event::Message(message) = &*event {
-            self.set_aside(plugin, message, &outcome)?;
+        let outcome = self.set_aside(plugin, &event, outcome, 1)?;
+        if matches!(&outcome, Outcome::Fault(fault) if fault.kind == FaultKind::Host) {
+            return Ok(outcome); // it waits on
         }
         let mut buffer = Buffer::new(&mut *self.transaction);
         waiting::remove(&mut buffer, plugin, number)?;

@@ -1,12 +1,11 @@
 //! Messages, from peers and from this site to itself.
 
 use super::batch::Batch;
-use super::deliveries::{HOST, again_key};
+use super::deliveries::{HOST, Told, again_key};
 use crate::ledger::buffer::Buffer;
 use crate::ledger::inbound::Verdict;
 use crate::ledger::input::{Inbound, MessageEvent, Outcome, Refused};
-use crate::ledger::journal;
-use crate::ledger::limits::{QUARANTINE_SLOTS, TIMER_RETRY_MS};
+use crate::ledger::limits::TIMER_RETRY_MS;
 use crate::ledger::line::Line;
 use crate::ledger::outbox;
 use crate::ledger::router::{self, Cleared};
@@ -112,8 +111,8 @@ impl Batch<'_> {
     ) -> Result<Outcome, StoreError> {
         let Some(ticket) = ticket else {
             let outcome = self.event(plugin, message.event(), checked, |_| Ok(None))?;
-            self.set_aside(plugin, message, &outcome)?;
-            return Ok(outcome);
+            // Nobody knows who a stranger is, so nothing of one is kept.
+            return if message.restricted { Ok(outcome) } else { self.set_aside(plugin, message.event(), outcome, 1) };
         };
         let now = self.turn.now;
         let presentation = Presentation {
@@ -140,26 +139,11 @@ impl Batch<'_> {
             Err(StoreError::Conflict) => Ok(Some(Fault::failed("the handler has changed the ticket it was given"))),
             Err(error) => Err(error),
         })?;
-        let outcome = match outcome {
+        // One that fails is not set aside: the token stays unused, and whoever has it presents it again.
+        Ok(match outcome {
             Outcome::Fault(fault) if fault.kind == FaultKind::Refused => Outcome::Fault(fault.code("ticket")),
             other => other,
-        };
-        self.set_aside(plugin, message, &outcome)?;
-        Ok(outcome)
-    }
-
-    /// A message that its handler could not handle is kept for the operator: nothing is lost, and
-    /// the peer is not asked for it for ever.
-    pub(super) fn set_aside(&mut self, plugin: &str, message: &Message, outcome: &Outcome) -> Result<(), StoreError> {
-        let Outcome::Fault(fault) = outcome else { return Ok(()) };
-        if fault.kind != FaultKind::Failed {
-            return Ok(());
-        }
-        let body = serde_bytes::Bytes::new(&message.body);
-        let mut bytes = Vec::new();
-        ciborium::into_writer(&(self.turn.now, plugin, message, body, fault.to_string()), &mut bytes)
-            .map_err(|error| StoreError::Engine(error.to_string()))?;
-        journal::ring(&mut *self.transaction, "host.quarantine", QUARANTINE_SLOTS, &[bytes])
+        })
     }
 
     /// A message of this site to itself: reported as handed over, handled, and taken out of the outbox,
@@ -173,7 +157,7 @@ impl Batch<'_> {
         let told = row.handed || !row.message.report || row.message.ticket.is_some();
         let outbox::OutboxRow { plugin: sender, message: sent, .. } = row;
         if !told {
-            self.report(&sender, &sent.key, &own, Fate::HandedOver, Some(mid))?;
+            self.report(&sender, &sent.key, &own, Fate::HandedOver, (Told::Once, Some(mid)))?;
         }
         let from = Some(sent.from.clone()).filter(|from| !from.is_empty());
         let message = Message {
@@ -198,7 +182,7 @@ impl Batch<'_> {
         self.buffered(|buffer| outbox::remove(buffer, &line, mid))?;
         if sent.ticket.is_some() {
             let fate = if matches!(outcome, Outcome::Done(_)) { Fate::Accepted } else { Fate::Refused };
-            self.report(&sender, &sent.key, &own, fate, None)?;
+            self.report(&sender, &sent.key, &own, fate, (Told::Once, None))?;
         }
         Ok(outcome)
     }

@@ -15,7 +15,8 @@ fn prepared() -> (Bench, Vec<Input>) {
         Do::Send(agent('a'), "own".into(), vec![Do::Put("own".into(), "came".into())]),
         Do::Timer("clock".into(), NOW),
     ];
-    let done = bench.apply(vec![command("r0", &script), from_bob("before", Some(10), &[])]);
+    let aside = |mid| from_bob("aside", Some(mid), &[Do::Fail]);
+    let done = bench.apply(vec![command("r0", &script), aside(8), aside(9), from_bob("before", Some(10), &[])]);
     let mids: Vec<u64> = done.released.posts.iter().map(|post| post.mid).collect();
     let mut inputs = vec![
         from_bob("again", Some(10), &[]),
@@ -32,6 +33,8 @@ fn prepared() -> (Bench, Vec<Input>) {
         ),
         Input::Delivery { line: agent('b').into(), mid: mids[0], fate: Fate::HandedOver, receipts: true },
         Input::Receipt { agent: agent('b'), receipt: Receipt { upto: mids[0], also: Vec::new() } },
+        Input::Retry { number: 1 },
+        Input::Forget { number: 2 },
         Input::Local { mid: done.released.local[0] },
         Input::Learn { from: tallyho_plugin::record::Chad::agent(agent('b')).at("b.example", 7) },
     ];

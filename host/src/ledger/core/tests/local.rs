@@ -30,7 +30,7 @@ fn one_that_the_handler_refuses_or_fails_is_gone_and_the_failed_one_set_aside() 
         let mid = send(&mut bench, vec![end]);
         bench.one(Input::Local { mid });
         assert!(bench.scan("host.outbox").is_empty());
-        assert_eq!(bench.scan("host.quarantine").len(), aside);
+        assert_eq!(bench.scan("host.aside").len(), aside);
     }
 }
 

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod aside;
 mod events;
 mod failures;
 mod held;

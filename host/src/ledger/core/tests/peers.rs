@@ -1,7 +1,6 @@
 //! Messages of peers: once each, acknowledged once applied.
 
 use crate::ledger::input::Input;
-use crate::ledger::limits::QUARANTINE_SLOTS;
 use crate::ledger::robot::*;
 use crate::wire::ext::Receipt;
 use serde_json::json;
@@ -39,27 +38,7 @@ fn a_message_without_an_id_is_applied_each_time_and_not_acknowledged() {
 fn a_refused_message_is_acknowledged_and_never_comes_again() {
     let mut bench = Bench::new();
     assert_eq!(receipt(&mut bench, vec![from_bob("m", Some(5), &[Do::Refuse])]).upto, 5);
-    assert!(bench.scan("host.quarantine").is_empty());
-}
-
-#[test]
-fn a_message_that_its_handler_fails_is_set_aside_and_acknowledged() {
-    for end in [Do::Fail, Do::Panic] {
-        let mut bench = Bench::new();
-        assert_eq!(receipt(&mut bench, vec![from_bob("m", Some(5), &[Do::Put("k".into(), "v".into()), end])]).upto, 5);
-        assert_eq!(bench.row("r0", "k"), None);
-        assert_eq!(bench.scan("host.quarantine").len(), 2, "the message and the ring's end");
-    }
-}
-
-#[test]
-fn quarantine_keeps_the_latest_and_no_more() {
-    let mut bench = Bench::new();
-    for start in (1..=QUARANTINE_SLOTS + 10).step_by(200) {
-        let end = (start + 199).min(QUARANTINE_SLOTS + 10);
-        bench.apply((start..=end).map(|mid| from_bob("m", Some(mid), &[Do::Fail])).collect());
-    }
-    assert_eq!(bench.scan("host.quarantine").len() as u64, QUARANTINE_SLOTS + 1);
+    assert!(bench.scan("host.aside").is_empty());
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn an_event_it_fails_is_handled_by_the_one_before_and_leaves_nothing_of_the_fail
     assert_eq!(generation(&bench), first);
     assert_eq!(done.released.notices[0]["reason"], "rolled back");
     assert_eq!(done.released.notices[0]["why"], "message r0/do failed: out of order");
-    assert!(bench.scan("host.quarantine").is_empty());
+    assert!(bench.scan("host.aside").is_empty());
 }
 
 #[test]
