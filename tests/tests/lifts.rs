@@ -31,6 +31,7 @@ fn row() -> [Site; 4] {
         let tally = partners(stock, creditor, foil, debtor);
         foil.command(&["chit", "pay", &tally, units, "--user", debtor, "--wait", "confirmed"]);
     }
+    judge.command(&["referee", "serve", "all"]);
     let referee = address(judge, "judge").split_once(':').map(|(_, agent)| agent.to_owned()).expect("an agent");
     for site in [a, b, c] {
         site.command(&["referee", "accept", &referee]);

@@ -306,7 +306,7 @@ fn garbage_does_not_push_recorded_openings_out_of_memory() {
 
 #[test]
 fn a_stranger_is_refused_where_nothing_is_served_to_strangers() {
-    let mut scene = Scene::with("plugins.referee.enabled = false");
+    let mut scene = Scene::with("plugins.referee.enabled = false\nplugins.lift.enabled = false");
     let peer = Peer::at(2, "mallory");
     let message = peer.message(&scene.own, "lift", "check", json!({}));
     let (bytes, _) = peer.public_opening(&scene.own, &message);

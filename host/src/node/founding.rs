@@ -57,8 +57,7 @@ mod tests {
 
     fn open(home: &Home) -> Result<std::sync::Arc<Node>, NodeError> {
         // Without plugins: the site itself is what is looked at.
-        fs::write(home.config(), "[plugins]\ntally.enabled = false\nchit.enabled = false\nreferee.enabled = false\n")
-            .unwrap();
+        fs::write(home.config(), crate::node::loading::none_enabled()).unwrap();
         Node::open(home.clone(), &NodeOptions { offline: true, ..NodeOptions::default() })
     }
 

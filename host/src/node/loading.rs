@@ -44,6 +44,12 @@ pub(super) fn load_plugins(
     Ok((table, plugins))
 }
 
+/// A configuration of a site without plugins.
+#[cfg(test)]
+pub(super) fn none_enabled() -> String {
+    STANDARD.iter().fold("[plugins]\n".to_owned(), |text, name| text + name + ".enabled = false\n")
+}
+
 /// Names or paths of the plugins that the operator wants.
 fn wanted(config: &Config, options: &NodeOptions) -> Vec<String> {
     if !options.plugin.is_empty() {

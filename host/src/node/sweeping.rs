@@ -43,11 +43,7 @@ mod tests {
     fn a_running_site_forgets_relations_that_have_run_out() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::create(folder.path()).unwrap();
-        std::fs::write(
-            home.config(),
-            "[plugins]\ntally.enabled = false\nchit.enabled = false\nreferee.enabled = false\n",
-        )
-        .unwrap();
+        std::fs::write(home.config(), crate::node::loading::none_enabled()).unwrap();
         {
             let mut store = crate::node::founding::found(&home, true).unwrap();
             let mut transaction = store.begin().unwrap();

@@ -62,6 +62,7 @@ impl World {
             world.open(number, number, (number + 1) % count);
         }
         let referee = world.referee();
+        world.net.sites[count].call("referee", "serve", json!({ "whom": "all" })).unwrap();
         for site in &mut world.net.sites[..count] {
             site.call("referee", "accept", json!({ "chad": referee.to_string() })).unwrap();
         }
