@@ -55,6 +55,9 @@ fn a_stranger_is_answered_on_the_channel_it_opened() {
     assert_eq!(strikes(&site), 0);
 }
 
+/// Rulings, and the lack of one, of a lift on record are taken from anybody (PROTOCOL 9.8).
+const PROVE_THEMSELVES: [&str; 3] = ["status", "good", "void"];
+
 #[test]
 fn whatever_else_a_stranger_says_is_closed_upon_without_a_byte() {
     let (site, address) = referee("limits = { strangers_per_minute = 1000 }");
@@ -78,7 +81,11 @@ fn whatever_else_a_stranger_says_is_closed_upon_without_a_byte() {
     let actions = ["promise", "fail", "status", "good", "void", "settle"];
     others.extend(actions.map(|action| stranger.message(&user, "lift", action, consent.clone())));
     for message in &others {
-        assert!(opens(&stranger, &site, &address, message).is_none(), "{message}");
+        // What the lift handler serves to strangers opens the channel, whatever lift it is about.
+        let is_public = message["target"] == "lift" && PROVE_THEMSELVES.contains(&message["action"].as_str().unwrap());
+        let opened = opens(&stranger, &site, &address, message);
+        assert_eq!(opened.is_some(), is_public, "{message}");
+        assert!(opened.is_none_or(|mut channel| channel.is_closed()), "{message}");
         let mut channel = opens(&stranger, &site, &address, &Value::Null).unwrap();
         channel.says(message);
         assert!(channel.is_closed(), "{message}");

@@ -46,6 +46,9 @@ pub(crate) struct Arrived {
 /// # Errors
 /// Why it has no effect; the host's faults.
 pub fn message(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
+    if message.restricted && !message.asked {
+        on_record(message, context)?;
+    }
     match message.action.as_str() {
         "promise" => promise::promise(message, context),
         "fail" => fail(message, context),
@@ -54,6 +57,19 @@ pub fn message(message: &Message, context: &mut Context<'_>) -> Result<(), Fault
         "commit" => for_referee(message, &message.object()?, context),
         "good" | "void" | "status" => ruling(message, context),
         _ => Ok(()),
+    }
+}
+
+/// PROTOCOL 9.8: of strangers, what concerns no lift on record here is not taken, and their channel is closed. What
+/// is for a referee at this site, that one judges.
+fn on_record(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
+    let known = match message.action.as_str() {
+        "good" | "void" | "status" | "term" => !store::segments(context, &message.object::<Said>()?.hash)?.is_empty(),
+        _ => true,
+    };
+    match known {
+        true => Ok(()),
+        false => Err(Fault::refused("the lift is not on record here").code("unknown")),
     }
 }
 
@@ -183,7 +199,12 @@ fn answer_check(context: &mut Context<'_>, lift: &mut Lift, facts: Facts<'_>) ->
 
 /// PROTOCOL 10.3: what is for a referee at this site.
 fn for_referee(message: &Message, object: &Value, context: &mut Context<'_>) -> Result<(), Fault> {
-    let Some(answer) = referees::rule(context, &message.action, object)? else { return Ok(()) };
+    let Some(answer) = referees::rule(context, &message.action, object)? else {
+        return match message.restricted {
+            true => Err(Fault::refused("nothing here rules on it").code("unknown")),
+            false => Ok(()),
+        };
+    };
     let mut reply = message.reply("status", &answer)?;
     reply.key = format!("status {} {}", answer["hash"].as_str().unwrap_or_default(), asker(message));
     context.send(&reply)

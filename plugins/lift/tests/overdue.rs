@@ -296,6 +296,13 @@ fn an_originator_answers_strangers_about_its_own_lifts_and_nothing_else() {
         let rulings = sent.iter().filter(|sent| sent.object()["valid"] == true).count();
         assert_eq!(rulings, answers, "site {place}");
     }
+    for verb in ["lift/good", "lift/void", "lift/status", "lift/term"] {
+        let about = |hash: &str| json!({ "lift": lift, "hash": hash, "valid": false, "signed": "", "term": {} });
+        let mut envelope = Envelope::new(&from, &world.net.sites[2].address(), verb, &about("nothing"));
+        envelope.restricted = true;
+        let fault = world.net.sites[2].deliver(&envelope).unwrap_err();
+        assert_eq!(fault.code, "unknown", "{verb}: {fault}");
+    }
 }
 
 #[test]
