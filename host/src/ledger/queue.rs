@@ -38,6 +38,15 @@ impl Item {
     fn is_patient(&self) -> bool {
         matches!(self, Item::Input(Input::Receipt { .. }, _, None))
     }
+
+    /// Whether it is likely to need a commit. Most commands only look, and most deliveries tell nothing new.
+    fn commits(&self) -> bool {
+        match self {
+            Item::Input(Input::Receipt { .. } | Input::Command { .. } | Input::Delivery { .. }, ..) => false,
+            Item::Input(..) => true,
+            Item::Ask(_) | Item::Alter(_) => false,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -198,16 +207,24 @@ impl Queue {
         inner.idle = false;
         let urgent = inner.urgent.len().min(most);
         let waiting = inner.waiting.len().min(most - urgent);
+        let patient = inner.patient;
         if urgent + waiting == 0 && inner.closed {
             return None;
         }
         let mut items: Vec<Item> = inner.urgent.drain(..urgent).collect();
-        for _ in 0..waiting {
-            let Some(item) = inner.waiting.pop_front() else { break };
-            inner.removed(&item);
-            items.push(item);
+        // The patient go along where there is a commit to share, and when they have waited long enough.
+        let overdue = inner.since.is_some_and(|since| since.elapsed() >= self.patience);
+        let shared = items.iter().chain(inner.waiting.iter().take(waiting)).any(Item::commits);
+        let all = shared || overdue || inner.closed || inner.patient >= BATCH;
+        let mut left = VecDeque::new();
+        for item in inner.waiting.drain(..waiting) {
+            if all || !item.is_patient() { items.push(item) } else { left.push_back(item) }
         }
-        self.emptied(inner, waiting > 0);
+        items.iter().for_each(|item| inner.removed(item));
+        left.append(&mut inner.waiting);
+        inner.waiting = left;
+        let room = inner.patient < patient || items.len() > urgent;
+        self.emptied(inner, room);
         Some(items)
     }
 

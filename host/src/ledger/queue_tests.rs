@@ -203,6 +203,21 @@ fn a_receipt_shares_the_commit_of_what_comes_next() {
 }
 
 #[test]
+fn a_receipt_is_not_committed_for_a_command_that_may_only_look() {
+    let queue = Queue::with_patience(Duration::from_secs(3_600));
+    let look = || Item::Input(command("r0", &[]), None, None);
+    queue.push(receipt()).unwrap();
+    queue.push(look()).unwrap();
+    assert_eq!(numbers(queue.take(10, None)), [1_000]);
+    queue.push(look()).unwrap();
+    queue.push(receipt()).unwrap();
+    queue.push(item(1)).unwrap();
+    assert_eq!(numbers(queue.take(10, None)), [2_000, 1_000, 2_000, 1]);
+    let inner = queue.lock();
+    assert_eq!((inner.patient, inner.since), (0, None));
+}
+
+#[test]
 fn a_taker_without_a_timer_of_its_own_is_woken_for_receipts_however_many_come_at_once() {
     let queue = Arc::new(Queue::with_patience(Duration::from_millis(1)));
     let own = Arc::clone(&queue);
