@@ -29,9 +29,12 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(path: PathBuf, now: Instant) -> Self {
+    /// `is_other`: whether the file is another than the one that serves. It may have been rebuilt before it was seen.
+    fn new(path: PathBuf, is_other: impl FnOnce() -> bool, now: Instant) -> Self {
+        // Looked at first: what is written between the two looks is then another file at the next one.
         let stamp = FileStamp::of(&path);
-        Seen { path, stamp, since: now, done: stamp }
+        let done = stamp.filter(|_| !is_other());
+        Seen { path, stamp, since: now, done }
     }
 
     /// Whether there is another file by now, and it is whole.
@@ -87,11 +90,11 @@ fn watch(node: &Weak<Node>) {
         for seat in node.ledger.table().seats() {
             let Some(path) = seat.serving.plugin.path() else { continue };
             let name = &seat.serving.manifest().name;
-            let seen = files.entry(name.clone()).or_insert_with(|| Seen::new(path.to_owned(), now));
+            let first = || Seen::new(path.to_owned(), || seat.serving.plugin.has_changed_on_disk(), now);
+            let seen = files.entry(name.clone()).or_insert_with(first);
             if seen.path != path {
-                // Another file was swapped in, and is watched from now on. It may have been rebuilt already.
-                *seen = Seen::new(path.to_owned(), now);
-                seen.done = seen.done.filter(|_| !seat.serving.plugin.has_changed_on_disk());
+                // Another file was swapped in, and is watched from now on.
+                *seen = first();
             } else if seen.look(FileStamp::of(path), now) {
                 node.rebuilt(name);
             }
@@ -114,7 +117,7 @@ mod tests {
         fs::write(&path, "one").unwrap();
         let begun = Instant::now();
         let at = |ms: u64| begun + Duration::from_millis(ms);
-        let mut seen = Seen::new(path.clone(), begun);
+        let mut seen = Seen::new(path.clone(), || false, begun);
         let mut look = |ms: u64| seen.look(FileStamp::of(&path), at(ms));
         assert!(!look(1_000), "nothing has changed");
         fs::write(&path, "half of").unwrap();
@@ -126,5 +129,16 @@ mod tests {
         assert!(!look(2_000) && !look(3_000), "a file that is gone is no build");
         fs::write(&path, "two").unwrap();
         assert!(!look(3_025) && look(3_100));
+    }
+
+    #[test]
+    fn a_file_rebuilt_before_it_is_watched_counts_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.so");
+        fs::write(&path, "two").unwrap();
+        let begun = Instant::now();
+        let mut seen = Seen::new(path.clone(), || true, begun);
+        let mut look = |ms: u64| seen.look(FileStamp::of(&path), begun + Duration::from_millis(ms));
+        assert!(!look(50) && look(100) && !look(200));
     }
 }
