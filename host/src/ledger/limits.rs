@@ -15,6 +15,10 @@ pub const BATCH: usize = 256;
 /// way of the next event.
 pub const RECEIPT_WAIT: Duration = Duration::from_millis(20);
 
+/// How long the ledger's thread and that of the handlers wait for each other without sleeping, leaving the processor to
+/// whoever wants it. To wake a thread takes up to 90 µs where the machine is a virtual one; an event takes as long.
+pub const AWAKE: Duration = Duration::from_micros(100);
+
 /// Outbox rows kept for one peer. A peer that is away for weeks costs at most this many rows of disk;
 /// beyond it `send` fails, so a handler's event fails rather than disk filling up.
 pub const OUTBOX_ROWS_PER_PEER: u64 = 10_000;

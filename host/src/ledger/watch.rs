@@ -4,7 +4,7 @@
 //! nothing for each event but two numbers in memory, so the watch costs a batch some ten microseconds and
 //! an event next to nothing.
 
-use super::limits::{STUCK_THREADS, WATCH_TICKS};
+use super::limits::{AWAKE, STUCK_THREADS, WATCH_TICKS};
 use crate::plugin::lend::{Lent, lend};
 use crate::store::Transaction;
 use rustix::process::Pid;
@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -77,6 +77,18 @@ impl Drop for Lives {
     }
 }
 
+/// What comes within [`AWAKE`], waited for without sleeping: to be woken costs more than the smallest batch takes.
+fn soon<T>(inbox: &Receiver<T>) -> Option<T> {
+    let begun = Instant::now();
+    loop {
+        match inbox.try_recv() {
+            Ok(value) => return Some(value),
+            Err(TryRecvError::Empty) if begun.elapsed() < AWAKE => thread::yield_now(),
+            Err(_) => return None,
+        }
+    }
+}
+
 /// Runs handlers under watch; see the module.
 pub struct Watch {
     deadline: Duration,
@@ -130,8 +142,9 @@ impl Watch {
                 panic!("the thread of handlers has ended: this is a bug of this program");
             }
             let (mut event, mut since) = (0, Instant::now());
+            let mut early = soon(&told);
             loop {
-                match told.recv_timeout(tick) {
+                match early.take().map_or_else(|| told.recv_timeout(tick), Ok) {
                     Ok(result) => return Ok(result),
                     Err(RecvTimeoutError::Disconnected) => {
                         panic!("the thread of handlers has ended: this is a bug of this program")
@@ -169,7 +182,9 @@ impl Watch {
                 let _lives = lives;
                 own.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
                 PROGRESS.set(Some(own));
-                inbox.into_iter().for_each(|job| job());
+                while let Some(job) = soon(&inbox).or_else(|| inbox.recv().ok()) {
+                    job();
+                }
             };
             let spawned = thread::Builder::new().name("handlers".to_owned()).spawn(work);
             // As when a thread of the site's own cannot be started: nothing can be served.
