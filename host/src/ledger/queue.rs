@@ -207,7 +207,6 @@ impl Queue {
         inner.idle = false;
         let urgent = inner.urgent.len().min(most);
         let waiting = inner.waiting.len().min(most - urgent);
-        let patient = inner.patient;
         if urgent + waiting == 0 && inner.closed {
             return None;
         }
@@ -223,8 +222,7 @@ impl Queue {
         items.iter().for_each(|item| inner.removed(item));
         left.append(&mut inner.waiting);
         inner.waiting = left;
-        let room = inner.patient < patient || items.len() > urgent;
-        self.emptied(inner, room);
+        self.emptied(inner, items.len() > urgent);
         Some(items)
     }
 
