@@ -20,6 +20,7 @@ pub use state::{LARGE, StateError};
 pub use swap::{Swap, Swapped};
 
 use super::buffer::Buffer;
+use super::host::Host;
 use super::inbound::Windows;
 use super::input::{Input, Outcome, Post, Released};
 use super::journal::{self, Journal};
@@ -28,7 +29,7 @@ use super::line::Line;
 use super::outbox::{self, OutboxError};
 use super::recording::{Tape, Write};
 use super::replay;
-use super::services::{EventServices, Host};
+use super::services::EventServices;
 use super::shadow::End;
 use super::sweep::Sweep;
 use super::table::{PluginTable, RolledBack};

@@ -11,6 +11,7 @@
 pub mod buffer;
 pub mod core;
 pub mod difference;
+pub mod host;
 pub mod inbound;
 pub mod input;
 pub mod journal;

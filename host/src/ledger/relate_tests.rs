@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::buffer::Buffer;
-use super::services::{EventServices, Host, HostCall};
+use super::host::{Host, HostCall};
+use super::services::EventServices;
 use super::table::PluginTable;
 use super::verify::Checked;
 use crate::site::addresses::{self, Source};

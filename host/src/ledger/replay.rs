@@ -4,11 +4,12 @@
 
 use super::buffer::Buffer;
 use super::difference::{Made, Occasion, differences, unclaimed};
+use super::host::Host;
 use super::journal::{Entry, Journal};
 use super::limits::HANDLER_DEADLINE;
 use super::recording::{Recorded, play};
 use super::remembered;
-use super::services::{EventServices, Host, Rehearsal};
+use super::services::{EventServices, Rehearsal};
 use super::shadow::Progress;
 use super::signed::Signed;
 use super::table::PluginTable;

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::core::{Core, Done, Parts};
+use super::host::{Host, HostCall};
 use super::input::{Inbound, Input, Outcome};
 use super::journal::Entry;
-use super::services::{Host, HostCall};
 use super::table::PluginTable;
 use super::verify::Checked;
 use crate::plugin::{Given, StaticPlugin};

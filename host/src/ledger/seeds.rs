@@ -1,5 +1,6 @@
-//! Seeds for the random bytes of events.
+//! The random bytes of events, and the seeds they are drawn from.
 
+use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
 
 /// Seeds drawn from the system at a time. One by one they would cost more than all else that the ledger does
@@ -38,6 +39,28 @@ impl Seeds {
 impl Default for Seeds {
     fn default() -> Self {
         Seeds::new()
+    }
+}
+
+/// Random bytes of one event, all drawn from one seed, so that a replay draws the same.
+pub struct Random {
+    seed: [u8; 32],
+    drawn: u64,
+}
+
+impl Random {
+    /// Bytes drawn from this seed.
+    pub fn new(seed: [u8; 32]) -> Self {
+        Random { seed, drawn: 0 }
+    }
+
+    /// Fills the buffer. SHA-256 of seed and counter: unpredictable to whoever lacks the seed.
+    pub fn fill(&mut self, buffer: &mut [u8]) {
+        for chunk in buffer.chunks_mut(32) {
+            let block = Sha256::new().chain_update(self.seed).chain_update(self.drawn.to_be_bytes()).finalize();
+            self.drawn += 1;
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! What the host does for a handler during one event.
 
 use super::buffer::Buffer;
+use super::host::{Host, HostCall};
 use super::input::{Answer, Origin, Post, Released};
 use super::limits::{
     ANSWERS, EFFECTS, ENVELOPE_ROOM, INVOKE_DEPTH, KEY_BYTES, LOG_BYTES, LOG_LINES, METRICS, SCAN_ROWS, VALUE_BYTES,
 };
 use super::line::Line;
 use super::outbox::{self, OutboxError, OutboxRow};
+use super::seeds::Random;
 use super::signed::Signed;
 use super::table::PluginTable;
 use super::timers;
@@ -20,7 +22,6 @@ use crate::store::StoreError;
 use crate::wire::envelope::{Envelope, check_object};
 use crate::wire::limits::{MAX_MESSAGE, MAX_OPENING_MESSAGE};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,64 +32,6 @@ use tallyho_plugin::services::{
     Check, LogLevel, NOT_SERVED, OUTBOX_FULL, Outgoing, Range, Relation, Row, Schedule, Services, host_command,
 };
 use tallyho_plugin::{Command, Event, Fault, FaultKind};
-
-/// The keys of the site, and what else an event may ask of the host itself.
-pub trait Host: Send + Sync {
-    /// This site's agent.
-    fn agent(&self) -> &AgentId;
-    /// Signs with the agent's key.
-    fn sign_agent(&self, text: &[u8]) -> Vec<u8>;
-    /// Signs with a user's key.
-    ///
-    /// # Errors
-    /// A refusal where there is no such user or the key is kept elsewhere.
-    fn sign_user(&self, user: &str, text: &[u8]) -> Result<Vec<u8>, Fault>;
-    /// Whether there is room for more relations.
-    fn has_room(&self) -> bool {
-        true
-    }
-    /// A command of the pseudo-plugin `host`; argument and answer are CBOR.
-    ///
-    /// # Errors
-    /// The command's fault.
-    fn command(&self, call: &mut HostCall<'_, '_>, name: &str, argument: &[u8]) -> Result<Vec<u8>, Fault>;
-}
-
-/// A command of the pseudo-plugin `host` as it is called.
-pub struct HostCall<'c, 'e> {
-    /// The host's rows, with this event's writes.
-    pub buffer: &'c mut Buffer<'e>,
-    /// The plugin that calls; `None` for the operator.
-    pub caller: Option<&'c str>,
-    /// The event's time.
-    pub now: Timestamp,
-    /// The event's random bytes.
-    pub random: &'c mut Random,
-    /// What the commit will let out.
-    pub released: &'c mut Released,
-}
-
-/// Random bytes of one event, all drawn from one seed, so that a replay draws the same.
-pub struct Random {
-    seed: [u8; 32],
-    drawn: u64,
-}
-
-impl Random {
-    /// Bytes drawn from this seed.
-    pub fn new(seed: [u8; 32]) -> Self {
-        Random { seed, drawn: 0 }
-    }
-
-    /// Fills the buffer. SHA-256 of seed and counter: unpredictable to whoever lacks the seed.
-    pub fn fill(&mut self, buffer: &mut [u8]) {
-        for chunk in buffer.chunks_mut(32) {
-            let block = Sha256::new().chain_update(self.seed).chain_update(self.drawn.to_be_bytes()).finalize();
-            self.drawn += 1;
-            chunk.copy_from_slice(&block[..chunk.len()]);
-        }
-    }
-}
 
 /// An event given to a candidate without effect.
 #[derive(Debug, Clone, Copy)]

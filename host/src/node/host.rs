@@ -1,7 +1,7 @@
 //! What the site itself does inside an event: signing, and the commands of the pseudo-plugin `host`
 //! that change its tables. The commands that only look are in [`super::views`].
 
-use crate::ledger::services::{Host, HostCall};
+use crate::ledger::host::{Host, HostCall};
 use crate::site::addresses::{self, Known, Setting};
 use crate::site::books::DEFAULT_PORT;
 use crate::site::config::Compat;

@@ -2,9 +2,9 @@
 
 use super::Node;
 use super::host::{Signer, SiteHost};
+use crate::ledger::host::Host;
 use crate::ledger::limits::JOURNAL_SLOTS;
 use crate::ledger::replay::{self, Replayed, Site, replay};
-use crate::ledger::services::Host;
 use crate::ledger::signed::Signed;
 use crate::ledger::table::PluginTable;
 use crate::ledger::{input::Released, remembered};
