@@ -158,3 +158,16 @@ pub fn is_down(fault: &Fault) -> bool {
 pub fn is_refused_write(fault: &Fault) -> bool {
     fault.code == "store" && fault.text.starts_with("nothing was changed: ")
 }
+
+/// Two running sites with a user each, alice and bob. Their keys are P-521, whose signatures are drawn at random.
+///
+/// # Panics
+/// When they cannot be had.
+pub fn alice_and_bob() -> [Site; 2] {
+    ["alice", "bob"].map(|user| {
+        let mut site = Site::new();
+        site.start();
+        site.command(&["user", "add", user]);
+        site
+    })
+}

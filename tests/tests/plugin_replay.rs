@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use tallyho_tests::chits::{partners, until_half};
 use tallyho_tests::counter::{Builds, text};
+use tallyho_tests::deal::alice_and_bob;
 use tallyho_tests::plugins::build_library;
 use tallyho_tests::site::{Answer, Site};
 
@@ -66,13 +67,7 @@ fn a_seeded_difference_is_found_in_what_happened_and_none_where_the_build_does_t
 #[test]
 fn chits_between_two_sites_are_replayed_without_keys_and_without_a_difference() {
     let folder = tempfile::tempdir().unwrap();
-    // Users' keys are P-521, whose signatures are drawn at random.
-    let mut sites = [(); 2].map(|()| Site::new());
-    for (site, user) in sites.iter_mut().zip(["alice", "bob"]) {
-        site.start();
-        site.command(&["user", "add", user]);
-    }
-    let [alice, bob] = &sites;
+    let [alice, bob] = &alice_and_bob();
     let (before, after) = (folder.path().join("before.db"), folder.path().join("after.db"));
     bob.command(&["plugin", "snapshot", text(&before)]);
     let tally = partners(alice, "alice", bob, "bob");

@@ -7,6 +7,7 @@ use std::thread;
 use tallyho_plugin::Fault;
 use tallyho_tests::chits::{chits, partners, until_half};
 use tallyho_tests::counter::{Builds, text};
+use tallyho_tests::deal::alice_and_bob;
 use tallyho_tests::plugins::build_library;
 use tallyho_tests::site::{Site, until};
 
@@ -57,13 +58,7 @@ fn a_seeded_difference_in_one_of_a_hundred_events_is_found_and_named_and_the_old
 #[test]
 fn two_builds_of_the_same_source_do_the_same_and_the_candidate_serves_after_its_events() {
     let folder = tempfile::tempdir().unwrap();
-    // Users' keys are P-521, whose signatures are drawn at random.
-    let mut sites = [(); 2].map(|()| Site::new());
-    for (site, user) in sites.iter_mut().zip(["alice", "bob"]) {
-        site.start();
-        site.command(&["user", "add", user]);
-    }
-    let [alice, bob] = &sites;
+    let [alice, bob] = &alice_and_bob();
     let tally = partners(alice, "alice", bob, "bob");
     for name in ["chit", "tally"] {
         // What stands behind a library's last section is no part of it, and makes it another file.
