@@ -15,10 +15,13 @@ mod swap;
 #[cfg(test)]
 #[path = "core/tests/mod.rs"]
 mod tests;
+mod work;
 
 pub use state::{LARGE, StateError};
 pub use swap::{Swap, Swapped};
+pub use work::{Ran, Work};
 
+use super::at_work::{GivenUp, Stuck};
 use super::buffer::Buffer;
 use super::host::Host;
 use super::inbound::Windows;
@@ -35,18 +38,19 @@ use super::sweep::Sweep;
 use super::table::{PluginTable, RolledBack};
 use super::timers;
 use super::verify::Checked;
-use super::watch::{Stuck, Watch};
+use super::watch::Watch;
 use crate::crash::crash_point;
 use crate::site::relations::RelationRegistry;
-use crate::store::{Store, StoreError, Transaction};
+use crate::store::{Open, Shelf, Store, StoreError, Transaction};
 use arc_swap::ArcSwap;
-use batch::{Turn, batch};
+use batch::Turn;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tallyho_plugin::record::Timestamp;
 use tallyho_plugin::{Command, Event};
+use work::Begun;
 
 /// What a core is made of.
 pub struct Parts {
@@ -76,7 +80,7 @@ impl Seeds {
 
 /// Runs events; see the module.
 pub struct Core {
-    store: Box<dyn Store>,
+    store: Shelf,
     table: Arc<ArcSwap<PluginTable>>,
     host: Arc<dyn Host>,
     relations: Arc<RelationRegistry>,
@@ -86,6 +90,8 @@ pub struct Core {
     latest: Timestamp,
     next_timer: Option<Timestamp>,
     watch: Option<Watch>,
+    /// The batch at work.
+    begun: Option<Begun>,
     /// What the core has done by itself and the next commit is to tell.
     news: Vec<Value>,
     /// Effects are recorded in entries of the journal below this number.
@@ -111,15 +117,16 @@ impl Core {
     /// # Errors
     /// The store's.
     pub fn open(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { mut store, table, host, relations, seeds } = parts;
+        let Parts { store, table, host, relations, seeds } = parts;
+        let mut store = Shelf::new(store);
         let mut transaction = store.begin()?;
-        let journal = Journal::open(&mut *transaction)?;
-        let (_, next_timer) = timers::due(&mut *transaction, Timestamp(i64::MIN))?;
+        let journal = Journal::open(&mut transaction)?;
+        let (_, next_timer) = timers::due(&mut transaction, Timestamp(i64::MIN))?;
         transaction.commit()?;
         let seeds = Seeds(Arc::new(Mutex::new(seeds)));
         let windows = Windows::default();
         let latest = Timestamp(0);
-        let (watch, news, fallen) = (None, Vec::new(), Vec::new());
+        let (watch, begun, news, fallen) = (None, None, Vec::new(), Vec::new());
         let (records_until, on_tape) = (0, Vec::new());
         Ok(Core {
             store,
@@ -132,6 +139,7 @@ impl Core {
             latest,
             next_timer,
             watch,
+            begun,
             news,
             records_until,
             on_tape,
@@ -146,7 +154,7 @@ impl Core {
     /// The store's.
     pub fn record(&mut self, site: &replay::Site) -> Result<(), StoreError> {
         let mut transaction = self.store.begin()?;
-        replay::note(site, &mut *transaction)?;
+        replay::note(site, &mut transaction)?;
         transaction.commit()?;
         self.records_until = self.journal.next() + JOURNAL_SLOTS;
         self.on_tape.clear();
@@ -159,12 +167,17 @@ impl Core {
         self.watch = Some(Watch::new(deadline));
     }
 
+    /// Threads that were given up, to which those who run its batches add theirs.
+    pub fn given_up(&self) -> GivenUp {
+        self.watch.as_ref().map(|watch| watch.given_up().clone()).unwrap_or_default()
+    }
+
     /// Messages of a line above the id `after`, one window of them.
     ///
     /// # Errors
     /// The store's.
     pub fn refill(&mut self, line: &Line, after: u64) -> Result<Vec<Post>, StoreError> {
-        posts(&mut *self.store.begin()?, line, after)
+        posts(&mut self.store.begin()?, line, after)
     }
 
     /// Deletes a few rows of the host's that have run out.
@@ -172,7 +185,7 @@ impl Core {
     /// # Errors
     /// The store's.
     pub fn sweep(&mut self, sweep: &mut Sweep, now: Timestamp) -> Result<(), StoreError> {
-        let ended = sweep.step(self.store.begin()?, self.latest.max(now))?;
+        let ended = sweep.step(Box::new(self.store.begin()?), self.latest.max(now))?;
         self.relations.apply(ended);
         Ok(())
     }
@@ -186,7 +199,7 @@ impl Core {
             return Ok(Vec::new());
         }
         let mut transaction = self.store.begin()?;
-        let (due, next) = timers::due(&mut *transaction, now)?;
+        let (due, next) = timers::due(&mut transaction, now)?;
         self.next_timer = due.first().map(|timer| timer.due).or(next);
         Ok(due.into_iter().map(|timers::Due { plugin, key, due }| Input::Timer { plugin, key, due }).collect())
     }
@@ -204,7 +217,7 @@ impl Core {
         &mut self,
         read: impl FnOnce(&mut dyn Transaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        read(&mut *self.store.begin()?)
+        read(&mut self.store.begin()?)
     }
 
     /// What a command answers that changes nothing, without a commit: while the store refuses writes,
@@ -221,8 +234,7 @@ impl Core {
         let now = self.latest.max(now);
         let (plugin, body) = (plugin.clone(), argument.clone());
         let event = Event::Command(Command { name: name.clone(), caller: None, body }).into();
-        let mut transaction = self.store.begin()?;
-        let looked = watched(&mut self.watch, &mut *transaction, move |transaction| {
+        let looked = watched(&mut self.watch, self.store.begin()?, move |transaction| {
             let (buffer, checked) = (Buffer::new(transaction), Checked::new());
             let mut services = EventServices::new(buffer, &table, &*host, &checked, now, seed);
             let result = services.run(&plugin, &event);
@@ -234,9 +246,8 @@ impl Core {
                 (None, Err(fault)) => Ok(Some(Outcome::Fault(fault))),
             }
         });
-        drop(transaction);
         match looked {
-            Ok(looked) => looked,
+            Ok((looked, _)) => looked,
             // It is held now, and says so.
             Err(stuck) => {
                 self.overdue(stuck);
@@ -259,51 +270,16 @@ impl Core {
     /// # Errors
     /// As for [`apply`](Self::apply).
     pub fn apply_shared(&mut self, inputs: &Arc<Vec<(Input, Checked)>>, now: Timestamp) -> Result<Done, StoreError> {
-        self.latest = self.latest.max(now);
-        let result = loop {
-            match self.run(inputs) {
-                Ok(Err(stuck)) => self.overdue(stuck),
-                Ok(Ok(done)) => break Ok(done),
-                Err(error) => break Err(error),
+        loop {
+            let work = self.begin(inputs, now)?;
+            let ran = match &mut self.watch {
+                None => Ok(work.run()),
+                Some(watch) => watch.run(move || work.run()),
+            };
+            if let Some(done) = self.end(ran)? {
+                return Ok(done);
             }
-        };
-        if result.is_err() {
-            // Look again: the timers found may not have been run.
-            self.next_timer = Some(self.latest);
         }
-        result
-    }
-
-    fn run(&mut self, inputs: &Arc<Vec<(Input, Checked)>>) -> Result<Result<Done, Stuck>, StoreError> {
-        let table = self.table.load_full();
-        let mut turn = self.turn(Arc::clone(&table));
-        let mut transaction = self.store.begin()?;
-        for rolled_back in &self.fallen {
-            rollback::record(&mut *transaction, &mut turn, rolled_back)?;
-        }
-        let inputs = Arc::clone(inputs);
-        let ran = watched(&mut self.watch, &mut *transaction, move |transaction| {
-            batch(transaction, turn, |mut batch| {
-                let mut outcomes = Vec::with_capacity(inputs.len());
-                for (input, checked) in &*inputs {
-                    outcomes.push(batch.input(input, checked)?);
-                }
-                Ok((batch.turn, outcomes))
-            })
-        });
-        let (turn, outcomes) = match ran {
-            Ok(ran) => ran?,
-            // Everything is rolled back, and the same inputs run again without that plugin.
-            Err(stuck) => return Ok(Err(stuck)),
-        };
-        let sealed = seal(transaction, turn, self.latest)?;
-        if !Arc::ptr_eq(&sealed.turn.table, &table) {
-            // A build on probation has failed in this batch.
-            self.replace(Arc::clone(&sealed.turn.table));
-        }
-        self.fallen.clear();
-        let released = self.sealed(sealed);
-        Ok(Ok(Done { outcomes, released }))
     }
 
     /// What a batch works with. The windows are lost with a batch that fails, and then read again.
@@ -362,16 +338,15 @@ impl Core {
     }
 }
 
-/// Runs handlers with the transaction, under watch where there is one.
+/// Runs handlers with the transaction outside a batch, under watch where there is one.
 fn watched<R: Send + 'static>(
     watch: &mut Option<Watch>,
-    transaction: &mut (dyn Transaction + '_),
+    mut transaction: Open,
     job: impl FnOnce(&mut dyn Transaction) -> R + Send + 'static,
-) -> Result<R, Stuck> {
-    match watch {
-        None => Ok(job(transaction)),
-        Some(watch) => watch.run(transaction, |lent| job(lent)),
-    }
+) -> Result<(R, Open), Stuck> {
+    let Some(watch) = watch else { return Ok((job(&mut transaction), transaction)) };
+    let (ran, transaction) = watch.run_with(transaction, |lent| job(lent));
+    Ok((ran?, transaction))
 }
 
 /// A batch that is durable.
@@ -382,7 +357,7 @@ struct Sealed {
 }
 
 /// Writes what belongs to a batch as a whole, and commits.
-fn seal(mut transaction: Box<dyn Transaction + '_>, mut turn: Turn, now: Timestamp) -> Result<Sealed, StoreError> {
+fn seal(mut transaction: Open, mut turn: Turn, now: Timestamp) -> Result<Sealed, StoreError> {
     if !turn.changed {
         // Commands that only look cost no commit, nor does what is known already.
         return Ok(Sealed { turn, next_timer: None });
@@ -391,12 +366,12 @@ fn seal(mut transaction: Box<dyn Transaction + '_>, mut turn: Turn, now: Timesta
     // What is taken back in the same batch must not leave after having been taken back.
     let withdrawn: HashSet<(&Line, u64)> = released.withdrawn.iter().map(|(line, mid)| (line, *mid)).collect();
     released.posts.retain(|post| !withdrawn.contains(&(&post.line, post.mid)));
-    released.receipts = turn.windows.write(&mut *transaction)?;
-    turn.journal.mark(&mut *transaction)?;
+    released.receipts = turn.windows.write(&mut transaction)?;
+    turn.journal.mark(&mut transaction)?;
     let notices: Result<Vec<_>, _> = released.notices.iter().map(serde_json::to_vec).collect();
     let notices = notices.map_err(|error| StoreError::Engine(error.to_string()))?;
-    journal::ring(&mut *transaction, "host.notices", NOTICE_SLOTS, &notices)?;
-    let (due, next) = timers::due(&mut *transaction, now)?;
+    journal::ring(&mut transaction, "host.notices", NOTICE_SLOTS, &notices)?;
+    let (due, next) = timers::due(&mut transaction, now)?;
     crash_point("before-commit");
     transaction.commit()?;
     crash_point("after-commit");

@@ -10,14 +10,17 @@ pub const QUEUE: usize = 1_024;
 /// some fifty events), small enough that the first of them does not wait long for its commit.
 pub const BATCH: usize = 256;
 
+/// A batch of so many inputs is dropped by another thread: to wake it takes as long as to drop some fifty.
+pub const DISCARDED: usize = 64;
+
+/// While a queue that was full is drained, those who wait for room are told when so many places are free: each time
+/// costs the ledger's processor some ten microseconds, and them a change of threads.
+pub const ROOM: usize = QUEUE / 2;
+
 /// How long a peer's receipt waits for something else to share its commit with. Nobody waits for it, and what it
 /// takes out of the outbox is not sent again before its time (PROTOCOL 11.2: 5 s); a commit of its own would be in the
 /// way of the next event.
 pub const RECEIPT_WAIT: Duration = Duration::from_millis(20);
-
-/// How long the ledger's thread and that of the handlers wait for each other without sleeping, leaving the processor to
-/// whoever wants it. To wake a thread takes up to 90 µs where the machine is a virtual one; an event takes as long.
-pub const AWAKE: Duration = Duration::from_micros(100);
 
 /// Outbox rows kept for one peer. A peer that is away for weeks costs at most this many rows of disk;
 /// beyond it `send` fails, so a handler's event fails rather than disk filling up.

@@ -8,6 +8,7 @@
 //! `Core` has no thread, no clock and no sockets, so that a simulation can drive it; [`thread`] gives
 //! it all three.
 
+pub mod at_work;
 pub mod buffer;
 pub mod core;
 pub mod difference;
@@ -15,9 +16,11 @@ pub mod host;
 pub mod inbound;
 pub mod input;
 pub mod journal;
+pub mod lend;
 pub mod limits;
 pub mod line;
 pub mod outbox;
+pub mod oversee;
 pub mod quarantine;
 pub mod queue;
 pub mod readable;
@@ -29,6 +32,7 @@ pub mod replay;
 #[cfg(test)]
 mod robot;
 pub mod router;
+mod runner;
 pub mod seeds;
 pub mod services;
 pub mod shadow;

@@ -2,7 +2,7 @@
 
 use super::core::Core;
 use super::input::{Input, Outcome, Released};
-use super::limits::{BATCH, QUEUE, RECEIPT_WAIT};
+use super::limits::{BATCH, QUEUE, RECEIPT_WAIT, ROOM};
 use super::verify::Slot;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -131,19 +131,20 @@ impl Queue {
     }
 
     /// Moves what is `ready` to the queue as far as there is room, each made an item by `make` then and
-    /// not before. Pending: there is more than that.
+    /// not before, which is told whether it will be taken at once and alone. Pending: there is more than that.
     pub fn poll_push<T>(
         &self,
         context: &mut Context<'_>,
         ready: &mut VecDeque<T>,
-        mut make: impl FnMut(T) -> Item,
+        mut make: impl FnMut(T, bool) -> Item,
     ) -> Poll<Result<(), Closed>> {
         let mut inner = self.lock();
         if inner.closed {
             return Poll::Ready(Err(Closed));
         }
         let room = QUEUE.saturating_sub(inner.waiting.len()).min(ready.len());
-        ready.drain(..room).for_each(|one| inner.add(make(one)));
+        let alone = inner.idle && ready.len() == 1 && inner.urgent.is_empty() && inner.waiting.is_empty();
+        ready.drain(..room).for_each(|one| inner.add(make(one, alone)));
         let result = if ready.is_empty() {
             Poll::Ready(Ok(()))
         } else {
@@ -222,7 +223,9 @@ impl Queue {
         items.iter().for_each(|item| inner.removed(item));
         left.append(&mut inner.waiting);
         inner.waiting = left;
-        self.emptied(inner, items.len() > urgent);
+        // What is left is taken soon, and then there is room for more at once.
+        let room = items.len() > urgent && inner.waiting.len() <= QUEUE - ROOM;
+        self.emptied(inner, room);
         Some(items)
     }
 

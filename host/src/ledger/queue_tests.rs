@@ -38,7 +38,7 @@ impl Bell {
 
 fn poll(queue: &Queue, bell: &Arc<Bell>, number: u64) -> Poll<Result<(), Closed>> {
     let waker = Waker::from(Arc::clone(bell));
-    queue.poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([number]), item)
+    queue.poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([number]), |number, _| item(number))
 }
 
 fn fill(queue: &Queue) {
@@ -62,7 +62,7 @@ fn a_full_queue_takes_nothing_until_something_is_taken_out() {
     assert!(poll(&queue, &bell, 7).is_pending());
     let mut made = false;
     let waker = Waker::from(Arc::clone(&bell));
-    let full = queue.poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([0]), |number| {
+    let full = queue.poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([0]), |number, _| {
         made = true;
         item(number)
     });
@@ -70,6 +70,8 @@ fn a_full_queue_takes_nothing_until_something_is_taken_out() {
     queue.push_urgent(item(99));
     assert_eq!(numbers(queue.take(1, None)), [99]);
     assert_eq!(bell.rings(), 0, "there is still no room");
+    queue.take(ROOM - 1, None);
+    assert_eq!(bell.rings(), 0, "too little to be woken for");
     queue.take(1, None);
     assert_eq!(bell.rings(), 1);
     assert!(poll(&queue, &bell, 7).is_ready());
@@ -82,7 +84,7 @@ fn a_task_that_is_polled_often_while_it_waits_is_remembered_once() {
     let bell = Arc::new(Bell::default());
     (0..1_000).for_each(|_| assert!(poll(&queue, &bell, 7).is_pending()));
     assert_eq!(queue.lock().full.len(), 1);
-    queue.take(1, None);
+    queue.take(ROOM, None);
     assert_eq!(bell.rings(), 1);
 }
 
@@ -97,8 +99,12 @@ fn a_waker_may_use_the_queue_it_was_woken_by() {
     let queue = Arc::new(Queue::default());
     fill(&queue);
     let waker = Waker::from(Arc::new(Again(Arc::clone(&queue))));
-    assert!(queue.poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([1]), item).is_pending());
-    queue.take(1, None);
+    assert!(
+        queue
+            .poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([1]), |number, _| item(number))
+            .is_pending()
+    );
+    queue.take(ROOM, None);
     assert_eq!(numbers(queue.take(1, None)), [5]);
 }
 
@@ -226,7 +232,7 @@ fn a_taker_without_a_timer_of_its_own_is_woken_for_receipts_however_many_come_at
         thread::yield_now();
     }
     let waker = Waker::from(Arc::new(Bell::default()));
-    let pushed = queue.poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([1, 2]), |_: u64| receipt());
+    let pushed = queue.poll_push(&mut Context::from_waker(&waker), &mut VecDeque::from([1, 2]), |_: u64, _| receipt());
     assert!(pushed.is_ready());
     assert_eq!(numbers(taker.join().unwrap()), [2_000, 2_000]);
 }
@@ -243,4 +249,43 @@ fn receipts_alone_are_taken_when_they_have_waited_long_enough_or_are_many() {
     queue.close();
     assert_eq!(numbers(queue.take(10, None)), [2_000], "a site that stops finishes what is there");
     assert!(queue.take(10, None).is_none());
+}
+
+#[test]
+fn an_item_that_will_be_taken_at_once_is_alone_and_others_are_not() {
+    let queue = Arc::new(Queue::default());
+    let push = |numbers: &[u64]| {
+        let mut alone = Vec::new();
+        let pushed = queue.poll_push(
+            &mut Context::from_waker(Waker::noop()),
+            &mut VecDeque::from(numbers.to_vec()),
+            |number, lone| {
+                alone.push(lone);
+                item(number)
+            },
+        );
+        assert!(pushed.is_ready());
+        alone
+    };
+    assert_eq!(push(&[1]), [false], "nobody waits for it");
+    assert_eq!(numbers(queue.take(4, None)), [1]);
+    let waiting = Arc::clone(&queue);
+    let (tell, told) = std::sync::mpsc::channel();
+    let taker = std::thread::spawn(move || {
+        while let Some(items) = waiting.take(4, None) {
+            tell.send(items.len()).unwrap();
+        }
+    });
+    let idle = || {
+        while !queue.lock().idle {
+            std::thread::yield_now();
+        }
+    };
+    idle();
+    assert_eq!(push(&[2, 3]), [false, false]);
+    assert_eq!(told.recv(), Ok(2));
+    idle();
+    assert_eq!(push(&[4]), [true]);
+    queue.close();
+    taker.join().unwrap();
 }

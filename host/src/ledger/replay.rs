@@ -17,7 +17,7 @@ use super::verify::Checked;
 use super::watch::Watch;
 use crate::plugin::Given;
 use crate::site::endpoint::Endpoint;
-use crate::store::{Store, StoreError, Transaction};
+use crate::store::{Shelf, Store, StoreError, Transaction};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
@@ -105,7 +105,7 @@ pub struct Replayed {
 /// # Errors
 /// The store's; a candidate that cannot work on these tables.
 pub fn replay(
-    store: &mut dyn Store,
+    store: Box<dyn Store>,
     entries: Vec<Entry>,
     table: &Arc<PluginTable>,
     name: &str,
@@ -115,8 +115,8 @@ pub fn replay(
         return Ok(Err(Fault::not_found(format!("no plugin {name} is loaded"))));
     };
     let manifest = candidate.manifest();
-    let mut transaction = store.begin()?;
-    let found = remembered::of(&mut Buffer::new(&mut *transaction), manifest)?.state;
+    let mut transaction = Shelf::new(store).begin()?;
+    let found = remembered::of(&mut Buffer::new(&mut transaction), manifest)?.state;
     if found != manifest.state_version && !manifest.reads_state.contains(&found) {
         let own = manifest.state_version;
         let text = format!("the tables of {name} have state version {found} there, the candidate has {own}");
@@ -129,7 +129,7 @@ pub fn replay(
             replayed.ended = Some(format!("the effects of event {number} were not recorded: its site was restarted"));
             break;
         };
-        play(&recorded.before, &mut *transaction)?;
+        play(&recorded.before, &mut transaction)?;
         if !matches!(entry.event, Event::Life(_)) && table.named(&entry.plugin).is_some() {
             let event = Arc::new(Given::from(entry.event.clone()));
             let run = Run {
@@ -143,7 +143,9 @@ pub fn replay(
             };
             let candidate = Arc::clone(&candidate);
             let occasion = Occasion { number: replayed.progress.seen + 1, at: run.entry.at, event: &event };
-            match watch.run(&mut *transaction, move |lent| run.go(lent, candidate.manifest())) {
+            let (ran, back) = watch.run_with(transaction, move |lent| run.go(lent, candidate.manifest()));
+            transaction = back;
+            match ran {
                 Ok(made) => {
                     if let Some(made) = made? {
                         replayed.progress.add(differences(&occasion, &recorded.made(), &made));
@@ -157,7 +159,7 @@ pub fn replay(
                 }
             }
         }
-        played(&recorded, &mut *transaction)?;
+        played(&recorded, &mut transaction)?;
         replayed.events += 1;
     }
     Ok(Ok(replayed))

@@ -1,5 +1,6 @@
 //! What the host does for a handler during one event.
 
+use super::at_work::at_work;
 use super::buffer::Buffer;
 use super::host::{Host, HostCall};
 use super::input::{Answer, Origin, Post, Released};
@@ -13,7 +14,6 @@ use super::signed::Signed;
 use super::table::PluginTable;
 use super::timers;
 use super::verify::Checked;
-use super::watch::at_work;
 use crate::plugin::Given;
 use crate::site::addresses::{self, Source};
 use crate::site::endpoint::is_host;

@@ -1,21 +1,23 @@
-//! The ledger's own thread: takes what waits, runs it as one batch, tells everybody.
+//! The ledger of a running site: what others hand in to its thread, and how they learn what came of it.
 
 use super::core::{Core, Parts, StateError};
 use super::input::{Input, Outcome, Released};
-use super::limits::{BATCH, CONFLICTS, HANDLER_DEADLINE, QUEUE, STORE_RETRY_MS};
+use super::limits::{BATCH, HANDLER_DEADLINE, QUEUE};
+use super::oversee::Overseer;
 use super::queue::{Closed, Item, Queue, Tell};
+use super::runner::{Runner, State};
 use super::table::PluginTable;
-use super::verify::{Checked, Slot, Workers};
-use super::watch::Stuck;
-use crate::crash::crash_point;
+use super::verify::{Slot, Workers};
 use crate::store::StoreError;
 use arc_swap::ArcSwap;
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc::{self, Receiver, RecvError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 use tallyho_plugin::Fault;
 use tallyho_plugin::record::Timestamp;
 
@@ -47,7 +49,8 @@ pub struct Ledger {
     queue: Arc<Queue>,
     table: Arc<ArcSwap<PluginTable>>,
     workers: Arc<Workers>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Disconnected once its thread has ended, or the one that went on in its place.
+    end: Mutex<Receiver<Infallible>>,
 }
 
 impl Ledger {
@@ -79,11 +82,17 @@ impl Ledger {
         let system = |error: std::io::Error| StoreError::Engine(format!("cannot start a thread: {error}"));
         let workers = Arc::new(Workers::start(threads, QUEUE + BATCH).map_err(system)?);
         let checking = Arc::clone(&workers);
+        let overseer = Overseer::start("ledger", deadline, core.given_up(), Runner::take_over).map_err(system)?;
+        let (ended, end) = mpsc::sync_channel(0);
+        let state = State::default();
         let runner =
-            Runner { core, queue: Arc::clone(&queue), checking, clock, outside, kept: Kept::default(), refusal: None };
-        let spawned = thread::Builder::new().name("ledger".to_owned()).spawn(move || runner.run(released));
-        let thread = Mutex::new(Some(spawned.map_err(system)?));
-        Ok(Arc::new(Ledger { queue, table, workers, thread }))
+            Runner { core, queue: Arc::clone(&queue), checking, clock, outside, overseer, state, _ended: ended };
+        let run = move || {
+            runner.release(released);
+            runner.go_on();
+        };
+        thread::Builder::new().name("ledger".to_owned()).spawn(run).map_err(system)?;
+        Ok(Arc::new(Ledger { queue, table, workers, end: Mutex::new(end) }))
     }
 
     /// Who serves what at present.
@@ -98,8 +107,8 @@ impl Ledger {
         context: &mut Context<'_>,
         inputs: &mut VecDeque<(Input, Option<Tell>)>,
     ) -> Poll<Result<(), Closed>> {
-        self.queue.poll_push(context, inputs, |(input, tell)| {
-            let slot = self.checks(&input);
+        self.queue.poll_push(context, inputs, |(input, tell), alone| {
+            let slot = self.checks(&input, alone);
             Item::Input(input, slot, tell)
         })
     }
@@ -188,17 +197,18 @@ impl Ledger {
     /// Takes nothing more, finishes what waits, and ends the thread.
     pub fn stop(&self) {
         self.queue.close();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            log::error!("the ledger's thread ended by a panic: this is a bug of this program");
-        }
+        let Err(RecvError) = self.end.lock().unwrap_or_else(PoisonError::into_inner).recv();
     }
 
-    /// Has an event's signatures checked on other processors, where its handler names them.
-    fn checks(&self, input: &Input) -> Option<Slot> {
+    /// Has an event's signatures checked on other processors, where its handler names them. For one that is taken
+    /// at once and alone the handler does it: to wake another thread and be woken by it takes longer than a check.
+    fn checks(&self, input: &Input, alone: bool) -> Option<Slot> {
         let Input::Peer(inbound) = input else { return None };
         // Made here rather than on the one thread that all wait for. Whoever needs it learns of a fault.
         let _ = inbound.message.event().header();
+        if alone {
+            return None;
+        }
         let table = self.table.load();
         let (serving, target) = table.claiming(&inbound.message.target)?;
         let named = target.prepared.contains(&inbound.message.action);
@@ -209,225 +219,6 @@ impl Ledger {
 impl Drop for Ledger {
     fn drop(&mut self) {
         self.queue.close();
-    }
-}
-
-struct Runner {
-    core: Core,
-    queue: Arc<Queue>,
-    checking: Arc<Workers>,
-    clock: Arc<dyn Clock>,
-    outside: Arc<dyn Outside>,
-    /// Inputs to be run, those of a batch that the store refused first.
-    kept: Kept,
-    refusal: Option<Refusal>,
-}
-
-/// Inputs with the checks made for them, and who is to be told what came of each. Apart, because the core is given
-/// the inputs alone, and moving them costs more than running the smallest.
-#[derive(Default)]
-struct Kept {
-    inputs: Vec<(Input, Checked)>,
-    tells: Vec<Option<Tell>>,
-}
-
-impl Kept {
-    fn push(&mut self, input: Input, checked: Checked, tell: Option<Tell>) {
-        self.inputs.push((input, checked));
-        self.tells.push(tell);
-    }
-}
-
-impl Drop for Runner {
-    /// However the thread ends, also by a panic: nobody waits for it any more.
-    fn drop(&mut self) {
-        self.queue.abandon();
-    }
-}
-
-/// The store refuses writes.
-struct Refusal {
-    again: Instant,
-    wait: Duration,
-}
-
-impl Runner {
-    fn run(mut self, released: Released) {
-        self.release(released);
-        while let Some(items) = self.take() {
-            for item in items {
-                self.sort(item);
-            }
-            if self.refusal.as_ref().is_none_or(|refusal| refusal.again <= Instant::now()) {
-                self.batch();
-            }
-        }
-        if !self.kept.inputs.is_empty() {
-            self.batch();
-        }
-    }
-
-    /// What to do next. While the store refuses, what cannot be run stays in the queue, whose bound
-    /// then slows the peers down; but nobody waits in vain for an answer.
-    fn take(&self) -> Option<Vec<Item>> {
-        match BATCH.min(QUEUE.saturating_sub(self.kept.inputs.len())) {
-            0 => self.queue.take_awaited(BATCH, self.patience()),
-            room => self.queue.take(room, self.patience()),
-        }
-    }
-
-    /// How long to wait for something to do; `None`: as long as it takes.
-    fn patience(&self) -> Option<Duration> {
-        if let Some(refusal) = &self.refusal {
-            return Some(refusal.again.saturating_duration_since(Instant::now()));
-        }
-        let wait = self.core.next_timer()?.0.saturating_sub(self.clock.now().0);
-        Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
-    }
-
-    fn sort(&mut self, item: Item) {
-        match item {
-            Item::Ask(ask) => ask(&mut self.core),
-            Item::Alter(alter) => {
-                // What came before it is run as it was meant: by the generation that served then.
-                if self.refusal.is_none() {
-                    self.batch();
-                }
-                let (released, told) = alter(&mut self.core, self.clock.now());
-                if !released.is_empty() {
-                    self.release(released);
-                }
-                told();
-            }
-            Item::Input(input, slot, tell) => {
-                let looked = self.refusal.is_some().then(|| self.core.look(&input, self.clock.now()));
-                if let Some(Ok(Some(outcome))) = looked {
-                    return answer(tell, outcome);
-                }
-                // Somebody waits who may have made room just now: try at once.
-                if let (Some(refusal), true) = (&mut self.refusal, someone_waits(&input)) {
-                    refusal.again = Instant::now();
-                }
-                let checked = slot.map(|slot| self.checked(&slot)).unwrap_or_default();
-                self.kept.push(input, checked, tell);
-            }
-        }
-    }
-
-    /// The checks made for an input. A handler that does not name them in time is suspended.
-    fn checked(&mut self, slot: &Slot) -> Checked {
-        let deadline = self.core.deadline();
-        loop {
-            if let Some(checked) = slot.wait(deadline) {
-                return checked;
-            }
-            for generation in self.checking.overdue(deadline) {
-                self.core.overdue(Stuck { generation });
-            }
-        }
-    }
-
-    fn batch(&mut self) {
-        let now = self.clock.now();
-        match self.core.due(now) {
-            Ok(due) => due.into_iter().for_each(|timer| self.kept.push(timer, Checked::new(), None)),
-            Err(error) => return self.refused(&error),
-        }
-        if self.kept.inputs.is_empty() {
-            self.refusal = None;
-            return;
-        }
-        let Kept { inputs, tells } = std::mem::take(&mut self.kept);
-        let inputs = Arc::new(inputs);
-        let mut result = self.core.apply_shared(&inputs, now);
-        // Another process of the site came first; handlers are deterministic, so a retry is safe.
-        for _ in 0..CONFLICTS {
-            if !matches!(result, Err(StoreError::Conflict)) {
-                break;
-            }
-            result = self.core.apply_shared(&inputs, self.clock.now());
-        }
-        match result {
-            Ok(done) => {
-                if self.refusal.take().is_some() {
-                    log::info!("the store takes writes again");
-                }
-                if !done.released.is_empty() {
-                    self.release(done.released);
-                }
-                for released in self.core.end_shadows(now) {
-                    self.release(released);
-                }
-                for (tell, outcome) in tells.into_iter().zip(done.outcomes) {
-                    if let Some(tell) = tell {
-                        tell(outcome);
-                    }
-                }
-                self.checking.discard(inputs);
-            }
-            Err(error) => {
-                self.kept = Kept { inputs: Arc::unwrap_or_clone(inputs), tells };
-                self.refused(&error);
-            }
-        }
-    }
-
-    fn refused(&mut self, error: &StoreError) {
-        let (first, longest) = STORE_RETRY_MS;
-        let wait = self
-            .refusal
-            .as_ref()
-            .map_or(Duration::from_millis(first), |refusal| (refusal.wait * 2).min(Duration::from_millis(longest)));
-        log::error!("nothing can be committed: {error}; trying again in {} ms", wait.as_millis());
-        self.refusal = Some(Refusal { again: Instant::now() + wait, wait });
-        // A timer is found again by `due`; who waits for an answer is told, and decides what to do;
-        // everything else is kept.
-        let now = self.clock.now();
-        let Kept { inputs, tells } = std::mem::take(&mut self.kept);
-        for ((input, checked), tell) in inputs.into_iter().zip(tells) {
-            match input {
-                Input::Timer { .. } => {}
-                // Kept for nobody: whoever it was asks again, and many of them must not fill the queue.
-                Input::Peer(inbound) if inbound.message.restricted && !inbound.message.asked => {}
-                input if someone_waits(&input) => match self.core.look(&input, now) {
-                    Ok(Some(outcome)) => answer(tell, outcome),
-                    _ => answer(tell, refusal(error)),
-                },
-                input => self.kept.push(input, checked, tell),
-            }
-        }
-    }
-
-    fn release(&self, mut released: Released) {
-        for mid in std::mem::take(&mut released.local) {
-            self.queue.push_urgent(Item::Input(Input::Local { mid }, None, None));
-        }
-        for (plugin, number) in std::mem::take(&mut released.waiting) {
-            self.queue.push_urgent(Item::Input(Input::Waiting { plugin, number }, None, None));
-        }
-        self.outside.released(released);
-        crash_point("after-release");
-    }
-}
-
-/// A command's caller waits for its answer, a ticket's subject for the `A` packet, and both give up: what
-/// they asked for must not come to pass behind their backs.
-fn someone_waits(input: &Input) -> bool {
-    match input {
-        Input::Command { .. } => true,
-        Input::Peer(inbound) => inbound.ticket.is_some() && inbound.mid.is_none(),
-        _ => false,
-    }
-}
-
-fn refusal(error: &StoreError) -> Outcome {
-    let fix = "make room, or mend the folder's permissions; the site goes on by itself, then repeat the command";
-    Outcome::Fault(Fault::host(format!("nothing was changed: {error}")).code("store").fix(fix))
-}
-
-fn answer(tell: Option<Tell>, outcome: Outcome) {
-    if let Some(tell) = tell {
-        tell(outcome);
     }
 }
 

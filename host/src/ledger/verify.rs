@@ -1,5 +1,6 @@
 //! Signature checks made beforehand, on other processors, in no order; their events stay in order.
 
+use super::limits::DISCARDED;
 use super::table::Serving;
 use crate::plugin::Given;
 use std::collections::HashMap;
@@ -95,10 +96,12 @@ impl Workers {
         slot
     }
 
-    /// Has this dropped where nobody waits for it, if there is room: a batch of events is thousands of small pieces
-    /// of memory that other threads have allocated.
-    pub fn discard(&self, spent: impl Send + 'static) {
-        drop(self.jobs.try_send(Job::Drop(Box::new(spent))));
+    /// Has these dropped where nobody waits for it, if there is room: a batch of events is thousands of small pieces
+    /// of memory that other threads have allocated. A few are dropped sooner than another thread wakes.
+    pub fn discard<T: Send + Sync + 'static>(&self, spent: Arc<Vec<T>>) {
+        if spent.len() >= DISCARDED {
+            drop(self.jobs.try_send(Job::Drop(Box::new(spent))));
+        }
     }
 
     /// The generations whose `prepare` is not done within the deadline. Nobody waits for them any more, and

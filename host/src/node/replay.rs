@@ -120,7 +120,7 @@ pub fn run(order: &Order<'_>) -> Result<Value, Fault> {
         Arc::new(SiteHost { keys, endpoint, relations })
     };
     let (first, total) = (entries.first().map(|entry| entry.number), entries.len());
-    let replayed = replay(&mut snapshot, entries, &Arc::new(table), &name, &host).map_err(store)??;
+    let replayed = replay(Box::new(snapshot), entries, &Arc::new(table), &name, &host).map_err(store)??;
     let Replayed { events, progress, ended } = replayed;
     let why = progress.objection().or_else(|| ended.clone());
     Ok(json!({

@@ -15,7 +15,6 @@ pub mod error;
 pub mod find;
 pub mod given;
 pub mod layout;
-pub mod lend;
 pub mod limits;
 pub mod load;
 pub mod loaded;

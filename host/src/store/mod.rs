@@ -12,10 +12,12 @@ pub(crate) mod conformance;
 pub mod faulty;
 pub mod limits;
 pub mod memory;
+pub mod open;
 pub mod sqlite;
 
 pub use faulty::{Faults, FaultyStore, Operation};
 pub use memory::{MemoryDisk, MemoryStore};
+pub use open::{Open, Shelf};
 pub use sqlite::SqliteStore;
 
 use tallyho_plugin::services::{Range, Row};

@@ -8,7 +8,8 @@ use crate::figures::{Duel, Effort, Wanted, timed};
 use crate::noop::{ACTION, Counter, TARGET};
 use crate::responder::{PARTNER, TALLY, USER, identity, known, parts, peer};
 use async_std::task;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +35,10 @@ pub fn measure(effort: Effort) {
     let rate = |events: u64, time: std::time::Duration| events as f64 / time.as_secs_f64();
     Duel::fight(
         rounds,
-        || rate(many, timed(|| ours.run(many))),
+        || {
+            let waiting = messages(many);
+            rate(many, timed(|| ours.run(waiting)))
+        },
         || rate(many, timed(|| replay(&mut bare, &recorded, BATCH))),
     )
     .report(effort, "events, many waiting", "/s", Wanted::AtLeast(0.5));
@@ -70,25 +74,32 @@ impl Events {
         Events { ledger, relations, done: Arc::new(Counter::new()), next: Mutex::new(1) }
     }
 
-    fn event(&self) -> Input {
+    fn event(&self, message: Message) -> Input {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         *next += 1;
-        let message = message();
         // As the connection that received it finds out.
         let cleared = clear(&self.ledger.table(), &self.relations, &message, SystemClock.now());
         let cleared = Some(cleared.expect("its sender may send it"));
         Input::Peer(Inbound { message: message.into(), ticket: None, mid: Some(*next), cleared, origin: None })
     }
 
-    /// Hands in so many as fast as they are taken, and waits until all are durable.
-    fn run(&self, events: u64) {
-        self.done.wait_for(events, || {
-            // One task, as a connection is one: entering the runtime for each event would cost more than it.
+    /// Hands them in as fast as they are taken, and waits until all are durable.
+    fn run(&self, messages: Vec<Message>) {
+        self.done.wait_for(messages.len() as u64, || {
+            // One task, as a connection is one, which hands in together what it has read together.
             task::block_on(async {
-                for _ in 0..events {
-                    let done = Arc::clone(&self.done);
-                    let tell: Tell = Box::new(move |_| done.add());
-                    self.ledger.submit(self.event(), Some(tell)).await.expect("the ledger runs");
+                let mut messages = messages.into_iter();
+                loop {
+                    let some = messages.by_ref().take(AT_ONCE).map(|message| {
+                        let done = Arc::clone(&self.done);
+                        let tell: Tell = Box::new(move |_| done.add());
+                        (self.event(message), Some(tell))
+                    });
+                    let mut some: VecDeque<_> = some.collect();
+                    if some.is_empty() {
+                        return;
+                    }
+                    poll_fn(|context| self.ledger.poll_submit(context, &mut some)).await.expect("the ledger runs");
                 }
             });
         });
@@ -98,7 +109,7 @@ impl Events {
     fn run_one(&self) {
         let (tell, told) = sync_channel(1);
         let tell: Tell = Box::new(move |outcome| drop(tell.send(outcome)));
-        task::block_on(self.ledger.submit(self.event(), Some(tell))).expect("the ledger runs");
+        task::block_on(self.ledger.submit(self.event(message()), Some(tell))).expect("the ledger runs");
         let outcome = told.recv().expect("an outcome is told");
         assert!(matches!(outcome, Outcome::Done(_)), "the handler was not given it: {outcome:?}");
     }
@@ -108,6 +119,14 @@ impl Drop for Events {
     fn drop(&mut self) {
         self.ledger.stop();
     }
+}
+
+/// Messages of 600 bytes that a connection reads together.
+const AT_ONCE: usize = 64;
+
+/// So many messages that wait.
+fn messages(many: u64) -> Vec<Message> {
+    (0..many).map(|_| message()).collect()
 }
 
 /// A peer's message of about 600 bytes.

@@ -1,9 +1,10 @@
 //! A handler was not done in time: its plugin is suspended, and the rest of the site goes on.
 
 use super::Core;
+use crate::ledger::at_work::Stuck;
 use crate::ledger::limits::HANDLER_DEADLINE;
 use crate::ledger::table::Hold;
-use crate::ledger::watch::{Stuck, Watch};
+use crate::ledger::watch::Watch;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,7 +56,7 @@ impl Core {
     pub(super) fn check_threads(&self) -> Result<(), Fault> {
         match &self.watch {
             Some(watch) if watch.is_exhausted() => {
-                let text = format!("{} handlers loop in this process and cannot be ended", watch.stuck());
+                let text = format!("{} handlers loop in this process and cannot be ended", watch.given_up().count());
                 Err(Fault::host(text).code("stuck").fix("restart the site: that ends them"))
             }
             _ => Ok(()),

@@ -35,9 +35,9 @@ impl Core {
         let next = table.seating(&swap.name, next).map_err(|clash| super::swap::claimed(&clash))?;
         let turn = self.turn(Arc::new(next));
         let (deadline, manifest) = (self.deadline(), swap.serving.manifest());
-        let mut transaction = self.store.begin().map_err(|error| store(&error))?;
+        let transaction = self.store.begin().map_err(|error| store(&error))?;
         let job = manifest.clone();
-        let ran = watched(&mut self.watch, &mut *transaction, move |transaction| {
+        let ran = watched(&mut self.watch, transaction, move |transaction| {
             batch(transaction, turn, |mut batch| {
                 let from = remembered::of(&mut Buffer::new(&mut *batch.transaction), &job)?;
                 let from = from.undo.map_or(from.state, |undo| undo.state);
@@ -45,7 +45,7 @@ impl Core {
                 Ok::<_, StoreError>(migrated.map(|again| (batch.turn, again)))
             })
         });
-        let ran = ran.map_err(|_| too_late(&manifest.version, "with a part of its tables", deadline))?;
+        let (ran, transaction) = ran.map_err(|_| too_late(&manifest.version, "with a part of its tables", deadline))?;
         let (turn, again) = ran.map_err(|error| store(&error))??;
         let sealed = seal(transaction, turn, self.latest).map_err(|error| store(&error))?;
         crash_point("migrated-part");
@@ -62,7 +62,7 @@ impl Core {
         }
         let mut let_go_on = || -> Result<_, StoreError> {
             let mut transaction = self.store.begin()?;
-            let waiting = let_go(&mut *transaction, name)?;
+            let waiting = let_go(&mut transaction, name)?;
             transaction.commit()?;
             Ok(waiting)
         };
@@ -79,8 +79,8 @@ impl Core {
     /// The store's.
     pub(super) fn take_back(&mut self, name: &str) -> Result<bool, StoreError> {
         let mut transaction = self.store.begin()?;
-        let rows = undo::take_back(&mut *transaction, name)?;
-        let mut buffer = Buffer::new(&mut *transaction);
+        let rows = undo::take_back(&mut transaction, name)?;
+        let mut buffer = Buffer::new(&mut transaction);
         let Some(known) = remembered::get(&mut buffer, name)? else { return Ok(false) };
         let Some(undo) = known.undo else { return Ok(false) };
         let left = if rows == 0 { 0 } else { undo.rows.saturating_sub(rows) };
@@ -101,7 +101,7 @@ impl Core {
     /// The store's.
     pub(super) fn give_up_undo(&mut self, name: &str, known: Remembered) -> Result<(), StoreError> {
         let mut transaction = self.store.begin()?;
-        let mut buffer = Buffer::new(&mut *transaction);
+        let mut buffer = Buffer::new(&mut transaction);
         remembered::put(&mut buffer, name, &Remembered { undo: None, ..known });
         buffer.keep()?;
         transaction.commit()?;
@@ -115,7 +115,7 @@ impl Core {
     /// The store's.
     pub fn forget_undo(&mut self, name: &str) -> Result<bool, StoreError> {
         let mut transaction = self.store.begin()?;
-        let more = undo::forget(&mut *transaction, name)?;
+        let more = undo::forget(&mut transaction, name)?;
         transaction.commit()?;
         Ok(more)
     }

@@ -4,6 +4,7 @@
 use super::batch::Batch;
 use super::swap::nobody;
 use super::{Core, seal};
+use crate::ledger::at_work::Stuck;
 use crate::ledger::buffer::Buffer;
 use crate::ledger::difference::{Difference, Made, Occasion, differences, unclaimed};
 use crate::ledger::input::Released;
@@ -13,7 +14,6 @@ use crate::ledger::shadow::{End, Shadow};
 use crate::ledger::signed::Signed;
 use crate::ledger::table::{PluginTable, Seat};
 use crate::ledger::verify::Checked;
-use crate::ledger::watch::Stuck;
 use crate::plugin::Given;
 use crate::store::StoreError;
 use serde_json::json;

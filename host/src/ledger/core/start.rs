@@ -41,17 +41,17 @@ impl Core {
             Released { posts: Vec::new(), local: Vec::new(), withdrawn: Vec::new(), waiting, ..done.released };
         let mut transaction = self.store.begin()?;
         let own = Line::from(self.host.agent());
-        for (line, _) in outbox::lines(&mut *transaction).map_err(unreadable)? {
+        for (line, _) in outbox::lines(&mut transaction).map_err(unreadable)? {
             if line == own {
                 let mut after = 0;
                 loop {
-                    let rows = outbox::window(&mut *transaction, &own, after).map_err(unreadable)?;
+                    let rows = outbox::window(&mut transaction, &own, after).map_err(unreadable)?;
                     let Some((last, _)) = rows.last() else { break };
                     after = *last;
                     released.local.extend(rows.iter().map(|(mid, _)| *mid));
                 }
             } else {
-                released.posts.append(&mut posts(&mut *transaction, &line, 0)?);
+                released.posts.append(&mut posts(&mut transaction, &line, 0)?);
             }
         }
         Ok(released)
@@ -64,7 +64,7 @@ impl Core {
         let (mut changed, mut waiting) = (false, Vec::new());
         for seat in self.table.load_full().seats() {
             let manifest = seat.serving.manifest();
-            let mut buffer = Buffer::new(&mut *transaction);
+            let mut buffer = Buffer::new(&mut transaction);
             let before = remembered::get(&mut buffer, &manifest.name)?;
             // A build that reads later versions writes its own from now on.
             let known = Remembered { state: manifest.state_version, undo: None, ..before.clone().unwrap_or_default() };
@@ -77,7 +77,7 @@ impl Core {
                 table = table.holding(&manifest.name, Some(Hold::Stopped));
             } else {
                 changed |= known.parked;
-                waiting.append(&mut let_go(&mut *transaction, &manifest.name)?);
+                waiting.append(&mut let_go(&mut transaction, &manifest.name)?);
             }
         }
         if changed {

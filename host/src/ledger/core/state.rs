@@ -149,7 +149,7 @@ impl Core {
             let manifest = seat.serving.manifest();
             let turn = self.turn(std::sync::Arc::clone(&table));
             let mut transaction = self.store.begin()?;
-            let known = remembered::of(&mut Buffer::new(&mut *transaction), manifest)?;
+            let known = remembered::of(&mut Buffer::new(&mut transaction), manifest)?;
             if undo::is_wanted(&known, manifest) {
                 drop((transaction, turn));
                 while self.take_back(&manifest.name)? {}
@@ -170,14 +170,18 @@ impl Core {
                 }
                 Err(fault) => return Ok(Err(StateError { plugin: manifest.name.clone(), fault })),
             }
-            let ran = watched(&mut self.watch, &mut *transaction, move |transaction| {
+            let ran = watched(&mut self.watch, transaction, move |transaction| {
                 batch(transaction, turn, |mut batch| {
                     let migrated = batch.migrate(&job, found, false)?;
                     Ok::<_, StoreError>(migrated.map(|again| (batch.turn, again)))
                 })
             });
             let late = |_| too_late(&manifest.version, "bringing its tables to its state version", deadline);
-            let (turn, again) = match ran.map_err(late).unwrap_or_else(|fault| Ok(Err(fault)))? {
+            let ran = match ran.map_err(late) {
+                Ok((ran, transaction)) => ran?.map(|(turn, again)| (turn, again, transaction)),
+                Err(fault) => Err(fault),
+            };
+            let (turn, again, transaction) = match ran {
                 Ok(ran) => ran,
                 Err(fault) => return Ok(Err(StateError { plugin: manifest.name.clone(), fault })),
             };

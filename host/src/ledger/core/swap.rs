@@ -108,17 +108,17 @@ impl Core {
         let deadline = self.deadline();
         let manifest = swap.serving.manifest();
         let turn = self.turn(Arc::clone(&next));
-        let mut transaction = self.store.begin().map_err(|error| store(&error))?;
+        let transaction = self.store.begin().map_err(|error| store(&error))?;
         let job = swap.clone();
-        let ran = watched(&mut self.watch, &mut *transaction, move |transaction| {
+        let ran = watched(&mut self.watch, transaction, move |transaction| {
             batch(transaction, turn, |batch| take_up(batch, &job))
         });
-        let ran = ran.map_err(|_| too_late(&manifest.version, "taking up its work", deadline))?;
+        let (ran, mut transaction) = ran.map_err(|_| too_late(&manifest.version, "taking up its work", deadline))?;
         let Started { mut turn, state, migrate, start } = ran.map_err(|error| store(&error))??;
         let begun = Instant::now();
         turn.changed = true;
         turn.released.notices.push(notice(swap, from, self.latest));
-        let waiting = let_go(&mut *transaction, &swap.name).map_err(|error| store(&error))?;
+        let waiting = let_go(&mut transaction, &swap.name).map_err(|error| store(&error))?;
         turn.released.waiting.extend(waiting);
         crash_point("swap-started");
         let sealed = seal(transaction, turn, self.latest).map_err(|error| store(&error))?;
@@ -143,7 +143,7 @@ impl Core {
         let mut turn = self.turn(Arc::clone(&next));
         let stop = || -> Result<_, StoreError> {
             let mut transaction = self.store.begin()?;
-            let mut buffer = Buffer::new(&mut *transaction);
+            let mut buffer = Buffer::new(&mut transaction);
             let known = remembered::of(&mut buffer, seat.serving.manifest())?;
             remembered::put(&mut buffer, name, &Remembered { stopped: true, ..known });
             buffer.keep()?;

@@ -89,9 +89,8 @@ fn timers_and_reports_wait_too() {
     let mut bench = Bench::new();
     let script = [Do::Timer("clock".into(), NOW), Do::Send(agent('b'), "note".into(), vec![])];
     bench.tell(&script);
-    let (mid, _) = crate::ledger::outbox::window(&mut *bench.core.store.begin().unwrap(), &agent('b').into(), 0)
-        .unwrap()
-        .remove(0);
+    let (mid, _) =
+        crate::ledger::outbox::window(&mut bench.core.store.begin().unwrap(), &agent('b').into(), 0).unwrap().remove(0);
     stop(&mut bench);
     let due = bench.core.due(bench.now).unwrap();
     assert_eq!(due.len(), 1);

@@ -4,6 +4,7 @@ use crate::ledger::input::{Input, Outcome};
 use crate::ledger::robot::*;
 use crate::site::endpoint::Endpoint;
 use crate::site::users::{Custody, User};
+use crate::store::Transaction;
 use serde_json::json;
 use tallyho_plugin::FaultKind;
 use tallyho_plugin::Message;
