@@ -17,7 +17,7 @@ pub fn manifest() -> Manifest {
             Target::new("lift", &ACTIONS)
                 .relation_in_envelope()
                 .restricted(&PUBLIC)
-                .prepared(&["promise", "fail", "term"]),
+                .prepared(&["promise", "fail", "term", "commit"]),
         )
         .tables(store::TABLES)
         .reads(&[store::TALLIES, store::PARTNERS]);
