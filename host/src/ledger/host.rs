@@ -5,6 +5,7 @@ use super::input::Released;
 use super::seeds::Random;
 use tallyho_plugin::Fault;
 use tallyho_plugin::record::{AgentId, Timestamp};
+use tallyho_plugin::services::CheckKey;
 
 /// The keys of the site, and what else an event may ask of the host itself.
 pub trait Host: Send + Sync {
@@ -17,6 +18,10 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// A refusal where there is no such user or the key is kept elsewhere.
     fn sign_user(&self, user: &str, text: &[u8]) -> Result<Vec<u8>, Fault>;
+    /// Whether this is the key of the user, or of the agent where none is named, and is here to sign with.
+    fn holds(&self, _user: Option<&str>, _key: &CheckKey) -> bool {
+        false
+    }
     /// Whether there is room for more relations.
     fn has_room(&self) -> bool {
         true

@@ -10,6 +10,9 @@ pub const QUEUE: usize = 1_024;
 /// some fifty events), small enough that the first of them does not wait long for its commit.
 pub const BATCH: usize = 256;
 
+/// Signatures of an event that the host remembers having made: a chit has one, a lift's step two or three.
+pub const SIGNATURES_KNOWN: usize = 16;
+
 /// A batch of so many inputs is dropped by another thread: to wake it takes as long as to drop some fifty.
 pub const DISCARDED: usize = 64;
 

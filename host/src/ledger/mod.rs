@@ -19,6 +19,7 @@ pub mod journal;
 pub mod lend;
 pub mod limits;
 pub mod line;
+pub mod made;
 pub mod outbox;
 pub mod oversee;
 pub mod quarantine;

@@ -8,6 +8,7 @@ use super::limits::{
     ANSWERS, EFFECTS, ENVELOPE_ROOM, INVOKE_DEPTH, KEY_BYTES, LOG_BYTES, LOG_LINES, METRICS, SCAN_ROWS, VALUE_BYTES,
 };
 use super::line::Line;
+use super::made::Made;
 use super::outbox::{self, OutboxError, OutboxRow};
 use super::seeds::Random;
 use super::signed::Signed;
@@ -74,6 +75,8 @@ pub struct EventServices<'e> {
     pub rehearsal: Option<Rehearsal>,
     /// Signatures, where the event is run more than once.
     pub signed: Option<Signed>,
+    /// Signatures made in it.
+    made: Made,
     /// Effects that it may have.
     pub most: usize,
     /// Lines logged.
@@ -109,6 +112,7 @@ impl<'e> EventServices<'e> {
             most: EFFECTS,
             rehearsal: None,
             signed: None,
+            made: Made::default(),
             metrics: BTreeMap::new(),
             lines: 0,
         }
@@ -456,22 +460,26 @@ impl Services for EventServices<'_> {
     fn verify(&mut self, check: &Check) -> bool {
         match self.checked.get(check) {
             Some(stands) => *stands,
-            None => tallyho_plugin::record::signing::verify(check),
+            None => self.made.has(check, self.host) || tallyho_plugin::record::signing::verify(check),
         }
     }
 
     fn sign_agent(&mut self, text: &[u8]) -> Result<Vec<u8>, Fault> {
-        match &mut self.signed {
-            None => Ok(self.host.sign_agent(text)),
-            Some(signed) => signed.or_sign(None, text, || Ok(self.host.sign_agent(text))),
-        }
+        let signature = match &mut self.signed {
+            None => self.host.sign_agent(text),
+            Some(signed) => signed.or_sign(None, text, || Ok::<_, Fault>(self.host.sign_agent(text)))?,
+        };
+        self.made.note(None, text, &signature);
+        Ok(signature)
     }
 
     fn sign_user(&mut self, user: &str, text: &[u8]) -> Result<Vec<u8>, Fault> {
-        match &mut self.signed {
-            None => self.host.sign_user(user, text),
-            Some(signed) => signed.or_sign(Some(user), text, || self.host.sign_user(user, text)),
-        }
+        let signature = match &mut self.signed {
+            None => self.host.sign_user(user, text)?,
+            Some(signed) => signed.or_sign(Some(user), text, || self.host.sign_user(user, text))?,
+        };
+        self.made.note(Some(user), text, &signature);
+        Ok(signature)
     }
 
     fn now(&self) -> Timestamp {

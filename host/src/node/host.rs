@@ -22,7 +22,7 @@ use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::keys::PublicKey;
 use tallyho_plugin::record::ticket::TicketText;
 use tallyho_plugin::record::{AgentId, Chad, base64v};
-use tallyho_plugin::services::{TicketOrder, host_command};
+use tallyho_plugin::services::{CheckKey, TicketOrder, host_command};
 
 /// Who signs for the site.
 pub trait Signer: Send + Sync {
@@ -35,6 +35,10 @@ pub trait Signer: Send + Sync {
     /// # Errors
     /// [`SignError`].
     fn sign_user(&self, cuid: &str, text: &[u8]) -> Result<Vec<u8>, SignError>;
+    /// Whether this is the key of the user, or of the agent where none is named, and is here to sign with.
+    fn holds(&self, _cuid: Option<&str>, _key: &CheckKey) -> bool {
+        false
+    }
     /// Reads what was sealed for the agent; `None` where it was not.
     fn unseal(&self, prologue: &[u8], sealed: &[u8]) -> Option<Vec<u8>>;
 }
@@ -48,6 +52,9 @@ impl Signer for KeyRing {
     }
     fn sign_user(&self, cuid: &str, text: &[u8]) -> Result<Vec<u8>, SignError> {
         KeyRing::sign_user(self, cuid, text)
+    }
+    fn holds(&self, cuid: Option<&str>, key: &CheckKey) -> bool {
+        KeyRing::holds(self, cuid, key)
     }
     fn unseal(&self, prologue: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
         seal::unseal(&Identity::from_seed(KeyRing::agent(self).seed()), prologue, sealed)
@@ -169,6 +176,10 @@ impl Host for SiteHost {
                 .fix("sign where the key is, and hand the signature in with --signature"),
             other => Fault::failed(other.to_string()),
         })
+    }
+
+    fn holds(&self, user: Option<&str>, key: &CheckKey) -> bool {
+        self.keys.holds(user, key)
     }
 
     fn has_room(&self) -> bool {

@@ -13,8 +13,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tallyho_plugin::record::AgentId;
 use tallyho_plugin::record::base64v;
 use tallyho_plugin::record::chad::{ChadError, check_cuid};
-use tallyho_plugin::record::keys::{KeyError, KeyKind};
+use tallyho_plugin::record::keys::{KeyError, KeyKind, PublicKey};
 use tallyho_plugin::record::signing::{AgentKey, UserKey};
+use tallyho_plugin::services::CheckKey;
 use zeroize::Zeroizing;
 
 use super::home::{Home, HomeError, Secret, check_private, system, write_new};
@@ -235,6 +236,19 @@ impl KeyRing {
     pub fn sign_user(&self, cuid: &str, text: &[u8]) -> Result<Vec<u8>, SignError> {
         let key = self.users.read().unwrap_or_else(PoisonError::into_inner).get(cuid).cloned();
         Ok(key.ok_or_else(|| SignError::Elsewhere(cuid.to_owned()))?.sign(text)?)
+    }
+
+    /// Whether this is the key of the user, or of the agent where none is named, and is here to sign with.
+    pub fn holds(&self, cuid: Option<&str>, key: &CheckKey) -> bool {
+        match (cuid, key) {
+            (None, CheckKey::Agent(agent)) => agent == self.agent.id(),
+            (Some(cuid), CheckKey::User(jwk)) => {
+                let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
+                let public = || PublicKey::from_jwk(&serde_json::from_str(jwk).ok()?).ok();
+                users.get(cuid).is_some_and(|own| public().as_ref() == Some(own.public()))
+            }
+            _ => false,
+        }
     }
 }
 

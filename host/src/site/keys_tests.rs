@@ -2,7 +2,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use tallyho_plugin::record::keys::PublicKey;
+use tallyho_plugin::record::canonical;
 use tallyho_plugin::record::signing::verify_bytes;
 
 fn folder() -> (tempfile::TempDir, KeyFolder) {
@@ -67,6 +67,23 @@ fn a_key_added_to_the_ring_signs_at_once() {
     ring.add("dan", UserKey::generate(KeyKind::Ed25519).unwrap());
     assert!(ring.sign_user("dan", b"text").is_ok());
     assert_eq!(format!("{ring:?}"), format!("KeyRing {{ agent: {:?}, .. }}", ring.agent_id()));
+}
+
+#[test]
+fn the_ring_knows_its_own_keys_from_others() {
+    let ring = KeyRing::new(AgentKey::generate().unwrap());
+    for (user, kind) in [("ann", KeyKind::P521), ("bob", KeyKind::Ed25519)] {
+        let key = UserKey::generate(kind).unwrap();
+        let jwk = |key: &UserKey| CheckKey::User(canonical(&key.public_jwk()).unwrap());
+        let (own, other) = (jwk(&key), jwk(&UserKey::generate(kind).unwrap()));
+        ring.add(user, key);
+        assert!(ring.holds(Some(user), &own) && !ring.holds(Some(user), &other), "{user}");
+        assert!(!ring.holds(None, &own) && !ring.holds(Some("carol"), &own), "{user}");
+    }
+    let agent = |id: &AgentId| CheckKey::Agent(id.clone());
+    assert!(ring.holds(None, &agent(ring.agent_id())) && !ring.holds(Some("ann"), &agent(ring.agent_id())));
+    assert!(!ring.holds(None, &agent(AgentKey::generate().unwrap().id())));
+    assert!(!ring.holds(Some("ann"), &CheckKey::User("no key".to_owned())));
 }
 
 #[test]
