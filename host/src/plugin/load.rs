@@ -231,7 +231,7 @@ impl Loader {
         if builds.mapped + builds.apart.len() >= self.options.max_builds {
             return Err(Refusal::TooManyBuilds { most: self.options.max_builds });
         }
-        let (took, name) = probed.unwrap_or_else(|| self.probe(&copy, &facts))?;
+        let Probed { took, name } = probed.unwrap_or_else(|| self.probe(&copy, &facts))?;
         steps.probe = took;
         laps.lap();
         if let Some(memory) = self.options.processes.memory.get(&name).filter(|_| choose) {
@@ -268,7 +268,7 @@ impl Loader {
         builds: &Builds,
         copy: &PrivateCopy<'_>,
         facts: &ElfFacts,
-    ) -> (BuildHash, Option<Result<(Duration, String), Refusal>>) {
+    ) -> (BuildHash, Option<Result<Probed, Refusal>>) {
         let may_be_probed =
             elf::check_stamp(&facts.stamp).is_ok() && builds.mapped + builds.apart.len() < self.options.max_builds;
         if builds.sizes.contains(&bytes.len()) || !may_be_probed {
@@ -282,13 +282,20 @@ impl Loader {
         })
     }
 
-    /// How long the probe took that the copy has passed, and what the plugin is called.
-    fn probe(&self, copy: &PrivateCopy<'_>, facts: &ElfFacts) -> Result<(Duration, String), Refusal> {
+    /// The probe that the copy has passed.
+    fn probe(&self, copy: &PrivateCopy<'_>, facts: &ElfFacts) -> Result<Probed, Refusal> {
         let begun = Instant::now();
         let LoaderOptions { probe: command, probe_deadline, .. } = &self.options;
         let name = probe(command, copy.path(), &facts.header_symbol, &facts.stamp, *probe_deadline)?;
-        Ok((begun.elapsed(), name))
+        Ok(Probed { took: begun.elapsed(), name })
     }
+}
+
+/// A probe that was passed.
+struct Probed {
+    took: Duration,
+    /// What the plugin is called.
+    name: String,
 }
 
 /// A build found sound.

@@ -62,7 +62,10 @@ impl Services for Notes {
     }
     fn invoke(&mut self, plugin: &str, command: &str, argument: &[u8]) -> Result<Vec<u8>, Fault> {
         if command == "long" {
-            thread::sleep(Duration::from_millis(200)); // what another plugin takes is not this one's
+            let begun = Instant::now(); // what another plugin takes is not this one's
+            while begun.elapsed() < Duration::from_millis(200) {
+                thread::yield_now();
+            }
         }
         self.note(format!("invoke {plugin} {command}")).map(|()| argument.to_vec())
     }
@@ -186,8 +189,10 @@ fn more_rows_than_fit_a_frame_are_a_fault_and_the_process_serves_on() {
     assert_eq!(result, Ok(b"k".to_vec()));
 }
 
+type Called = Result<Result<Vec<u8>, Fault>, Broken>;
+
 /// What a call comes to whose other end says these bytes and goes.
-fn told(bytes: &[u8], with_services: bool) -> (Result<Result<Vec<u8>, Fault>, Broken>, Vec<String>) {
+fn told(bytes: &[u8], with_services: bool) -> (Called, Vec<String>) {
     let (here, there) = UnixStream::pair().unwrap();
     let mut channel = Channel::new(here).unwrap();
     (&there).write_all(bytes).unwrap();

@@ -17,7 +17,7 @@ use self::channel::Broken;
 use self::keeper::{Keeper, ProcessState, Rested};
 use self::spawn::{Naming, Process, Start, locked};
 use self::words::{Put, order};
-use crate::plugin::limits::END_KNOWN;
+use crate::plugin::limits::{END_KNOWN, PROCESS_MB};
 use crate::plugin::loaded::checks_from;
 use crate::plugin::read::{BuildHash, FileStamp};
 use crate::plugin::{Given, Plugin, Refusal, next_generation};
@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tallyho_plugin::abi_adapt::panic_text;
 use tallyho_plugin::services::{Check, Services};
 use tallyho_plugin::{Fault, Manifest};
@@ -33,6 +33,9 @@ use tallyho_plugin::{Fault, Manifest};
 /// The code of the fault of an event whose process was ended by something else than the event, as far as can be told:
 /// it is worth running again.
 pub const LOST: &str = "process-lost";
+
+/// The usual address space of a process, in bytes.
+pub const MEMORY: u64 = PROCESS_MB << 20;
 
 /// Which plugins have processes of their own.
 #[derive(Debug, Clone)]
@@ -108,40 +111,47 @@ impl IsolatedPlugin {
 
     /// Makes a call, and ends the process where it does not keep to the rules.
     fn call(&self, services: &mut dyn Services, order: impl FnOnce(&mut Vec<u8>)) -> Result<Vec<u8>, Fault> {
-        let process = self.alive()?;
+        let until = Instant::now() + self.deadline;
+        let process = self.alive(until)?;
         let mut channel = locked(&process.events);
+        if process.is_spent() {
+            drop(channel);
+            return Err(self.lost(&process, &Broken::Closed));
+        }
+        let left = until.saturating_duration_since(Instant::now());
         // What a panic of a service leaves behind is looked at no more: the event fails, and the process ends.
-        let called = catch_unwind(AssertUnwindSafe(|| drive::call(&mut channel, self.deadline, Some(services), order)));
+        let called = catch_unwind(AssertUnwindSafe(|| drive::call(&mut channel, left, Some(services), order)));
+        if !matches!(called, Ok(Ok(_))) {
+            // Before anybody else has the channel: what may still come belongs to this call.
+            process.kill();
+        }
         drop(channel);
         match called {
             Ok(Ok(result)) => result,
             Ok(Err(broken)) => Err(self.lost(&process, &broken)),
-            Err(panic) => {
-                process.kill();
-                Err(Fault::host(format!("a service of the host panicked: {}", panic_text(panic)))
-                    .code("panic")
-                    .fix("report it to the makers of this program with its log"))
-            }
+            Err(panic) => Err(Fault::host(format!("a service of the host panicked: {}", panic_text(panic)))
+                .code("panic")
+                .fix("report it to the makers of this program with its log")),
         }
     }
 
-    /// A process that has not ended unnoticed since the last event.
-    fn alive(&self) -> Result<Arc<Process>, Fault> {
-        let process = self.keeper.ready(self.deadline)?;
-        if locked(&process.events).is_open() {
+    /// A process that has not ended unnoticed since the last event. One that is about to be there is waited for half
+    /// the time: the event has to have some too.
+    fn alive(&self, until: Instant) -> Result<Arc<Process>, Fault> {
+        let patience = || until.saturating_duration_since(Instant::now()) / 2;
+        let process = self.keeper.ready(patience())?;
+        if !process.is_spent() && locked(&process.events).is_open() {
             return Ok(process);
         }
         // It may have closed its end only.
         process.kill();
-        self.keeper.gone(&process, END_KNOWN);
-        self.keeper.ready(self.deadline)
+        self.keeper.gone(&process, patience());
+        self.keeper.ready(patience())
     }
 
     /// The fault of an event that a process was lost with.
     fn lost(&self, process: &Process, broken: &Broken) -> Fault {
         let naming = process.naming.load(std::sync::atomic::Ordering::Relaxed) > 0;
-        process.kill();
-        let end = process.end(END_KNOWN);
         let fix = "mend the plugin and build it again; until then it serves on in a new process";
         match broken {
             Broken::Late => {
@@ -149,7 +159,8 @@ impl IsolatedPlugin {
                 Fault::failed(text).code("deadline").fix(fix)
             }
             Broken::Closed => {
-                let (outside, how) = end.map_or((false, String::new()), |end| (end.killed, end.text()));
+                let (outside, how) =
+                    process.end(END_KNOWN).map_or((false, String::new()), |end| (end.killed, end.text()));
                 let text = format!("its process ended while at work on this: {how}");
                 let outside = outside || naming;
                 Fault::failed(text).code(if outside { LOST } else { "process" }).fix(fix)
@@ -216,11 +227,17 @@ impl Plugin for IsolatedPlugin {
         let Some(process) = self.keeper.current() else { return Ok(Vec::new()) };
         let naming = Naming::of(&process);
         let mut channel = locked(&process.checks);
+        if process.is_spent() {
+            return Ok(Vec::new());
+        }
         let called = drive::call(&mut channel, self.deadline, None, |out| {
             out.push(order::PREPARE);
             out.part(header);
             out.part(body);
         });
+        if called.is_err() {
+            process.kill();
+        }
         drop(channel);
         let result = called.unwrap_or_else(|broken| Err(self.lost(&process, &broken)));
         drop(naming);

@@ -16,7 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -64,6 +64,8 @@ pub struct Process {
     id: Pid,
     /// The child until it has been waited for: so long its number is nobody else's.
     child: Mutex<Option<Child>>,
+    /// It is being ended: what may still come over its channels belongs to nothing.
+    spent: AtomicBool,
     /// For events.
     pub events: Mutex<Channel>,
     /// For signature checks named beforehand.
@@ -113,6 +115,7 @@ impl Process {
         let process = Arc::new(Process {
             id: Pid::from_child(&child),
             child: Mutex::new(Some(child)),
+            spent: AtomicBool::new(false),
             events: Mutex::new(Channel::new(events).map_err(failed)?),
             checks: Mutex::new(Channel::new(checks).map_err(failed)?),
             naming: AtomicUsize::new(0),
@@ -146,8 +149,14 @@ impl Process {
         self.id.as_raw_nonzero().get().unsigned_abs()
     }
 
+    /// Whether it is of no use any more.
+    pub fn is_spent(&self) -> bool {
+        self.spent.load(Ordering::Relaxed)
+    }
+
     /// Ends it, and what it may have started.
     pub fn kill(&self) {
+        self.spent.store(true, Ordering::Relaxed);
         if locked(&self.child).is_some() {
             let _ = kill_process_group(self.id, Signal::KILL);
         }
