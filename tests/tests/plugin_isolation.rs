@@ -80,7 +80,9 @@ fn an_isolated_plugin_is_shown_with_its_process_and_has_nothing_of_the_host() {
 #[test]
 fn chits_go_both_ways_where_one_sites_chit_handler_is_isolated_and_is_swapped_meanwhile() {
     let standard = ["tally", "chit", "route", "lift", "referee"];
-    let alice = site(&standard, "");
+    // Alice has all of them apart, which call one another.
+    let all = standard.map(|name| format!("[plugins.{name}]\nisolation = \"process\"\n")).concat();
+    let alice = site(&standard, &all);
     let bob = site(&standard, "[plugins.chit]\nisolation = \"process\"\n");
     assert_eq!(listed(&bob, "chit")["isolation"], "process");
     related(&alice, &bob);
@@ -239,7 +241,29 @@ fn an_isolated_build_brings_its_tables_to_another_state_version() {
 }
 
 #[test]
-fn a_build_that_crashes_when_it_begins_is_refused_and_the_one_before_serves_on() {
+fn an_isolated_candidate_is_tried_without_effect_and_serves_where_it_does_the_same() {
+    let builds = Builds::new();
+    let site = apart(&builds, "version=1");
+    let shadow = |file: &Path, events: &str| site.command(&["plugin", "swap", "counter", text(file), "--shadow", events]);
+    shadow(&builds.make("crashing.so", "version=1 abort-at=2"), "3");
+    let first = site.counter()["pid"].clone();
+    for number in 1..=3 {
+        site.count(number);
+    }
+    until(|| site.counter()["shadow_run"]["state"] == "refused");
+    let counter = site.counter();
+    assert_eq!((&counter["pid"], &counter["restarts"]), (&first, &json!(0)), "only the candidate's ended");
+    let why = counter["shadow_run"]["differences"].to_string();
+    assert!(why.contains("signal 6 (SIGABRT)"), "{counter}");
+    shadow(&builds.make("same.so", "version=1 abort-at=99"), "2");
+    site.count(4);
+    site.count(5);
+    until(|| site.counter()["pid"] != first);
+    assert_eq!(site.counted(), (1..=5).map(|number| (number, 1)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_build_that_is_damaged_or_loops_when_it_begins_is_refused_and_the_one_before_serves_on() {
     let builds = Builds::new();
     let site = apart(&builds, "version=1");
     let mut bytes = std::fs::read(builds.make("counter.so", "version=1")).unwrap();
