@@ -244,8 +244,11 @@ fn an_isolated_build_brings_its_tables_to_another_state_version() {
 fn an_isolated_candidate_is_tried_without_effect_and_serves_where_it_does_the_same() {
     let builds = Builds::new();
     let site = apart(&builds, "version=1");
-    let shadow = |file: &Path, events: &str| site.command(&["plugin", "swap", "counter", text(file), "--shadow", events]);
-    shadow(&builds.make("crashing.so", "version=1 abort-at=2"), "3");
+    let shadow = |file: &Path, events: u64| {
+        let swap = json!({ "name": "counter", "file": text(file), "shadow": events });
+        site.call("host", "plugin.swap", &swap).unwrap();
+    };
+    shadow(&builds.make("crashing.so", "version=1 abort-at=2"), 3);
     let first = site.counter()["pid"].clone();
     for number in 1..=3 {
         site.count(number);
@@ -255,7 +258,7 @@ fn an_isolated_candidate_is_tried_without_effect_and_serves_where_it_does_the_sa
     assert_eq!((&counter["pid"], &counter["restarts"]), (&first, &json!(0)), "only the candidate's ended");
     let why = counter["shadow_run"]["differences"].to_string();
     assert!(why.contains("signal 6 (SIGABRT)"), "{counter}");
-    shadow(&builds.make("same.so", "version=1 abort-at=99"), "2");
+    shadow(&builds.make("same.so", "version=1 abort-at=99"), 2);
     site.count(4);
     site.count(5);
     until(|| site.counter()["pid"] != first);
