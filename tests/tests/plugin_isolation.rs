@@ -123,15 +123,14 @@ fn a_crash_costs_one_restart_and_its_event_is_set_aside_while_others_are_served(
     let builds = Builds::new();
     let settings = "version=1 segfault-at=1 abort-at=3 exit-at=5 hoard-at=7 loop-at=9";
     let alice = site(&["tally", "chit", text(&builds.make("alice.so", "version=1"))], "");
-    let lines = format!("{APART}[limits]\nhandler_seconds = 2\n");
-    let bob = site(&["tally", "chit", text(&builds.make("counter.so", settings))], &lines);
+    let bob = apart(&builds, settings);
     let to = related(&alice, &bob);
     for (number, said) in [
         (1, "its process ended while at work on this: signal 11 (SIGSEGV)"),
         (3, "its process ended while at work on this: signal 6 (SIGABRT)"),
         (5, "its process ended while at work on this: exit code 0"),
         (7, "its process ended while at work on this: signal 6 (SIGABRT) (it said: memory allocation of"),
-        (9, "its process was not done with this within 1.6s and was ended"),
+        (9, "its process was not done with this within 4s and was ended"),
     ] {
         let restarts = bob.counter()["restarts"].as_u64().unwrap();
         send(&alice, &to, [number]);
@@ -177,6 +176,8 @@ fn a_command_that_crashes_says_so_and_events_wait_while_the_plugin_rests() {
     let fault = bob.call("counter", "report", &json!({})).unwrap_err();
     assert_eq!((fault.code.as_str(), fault.kind), ("restarting", tallyho_plugin::FaultKind::Host));
     assert!(fault.fix.unwrap().contains("tallyho plugin swap counter FILE"));
+    let doctor = bob.attempt(&["doctor"]).json["checks"].to_string();
+    assert!(doctor.contains("counter is restarting: its process ends again and again"), "{doctor}");
     send(&alice, &to, [4]);
     bob.call("tally", "list", &json!({})).unwrap();
     until(|| bob.counter()["state"] == "serving");
@@ -197,6 +198,19 @@ fn a_process_killed_between_two_events_is_not_noticed_by_the_next_one() {
     let counter = site.counter();
     assert_eq!((&counter["restarts"], &counter["ended"]), (&json!(1), &json!("signal 9 (SIGKILL)")), "{counter}");
     assert_ne!(process(&site), id);
+}
+
+#[test]
+fn a_process_that_never_names_its_checks_is_ended_and_its_event_is_handled_all_the_same() {
+    let builds = Builds::new();
+    let alice = site(&["tally", "chit", text(&builds.make("alice.so", "version=1"))], "");
+    let bob = apart(&builds, "version=1 prepare=loop");
+    let to = related(&alice, &bob);
+    send(&alice, &to, [1]);
+    until(|| bob.counted() == [(1, 1)]);
+    assert_eq!((&bob.counter()["state"], set_aside(&bob).len()), (&json!("serving"), 0), "{}", bob.log());
+    assert!(bob.counter()["restarts"].as_u64() >= Some(1));
+    until(|| alice.call("host", "status", &json!({})).unwrap()["outbox"] == 0);
 }
 
 #[test]

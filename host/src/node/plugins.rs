@@ -175,7 +175,10 @@ impl Node {
         let _one_at_a_time = locked(&self.plugins.changing);
         let seat = self.seat(name)?;
         if seat.held.is_none() {
-            return Ok(json!({ "name": name, "state": "serving" }));
+            return match seat.hold() {
+                None => Ok(json!({ "name": name, "state": "serving" })),
+                Some(resting) => Err(resting.fault(name)),
+            };
         }
         let (serving, previous) = (Arc::clone(&seat.serving), seat.previous.clone());
         let swap = Swap {

@@ -105,15 +105,25 @@ impl Keeper {
         if let Some(process) = &state.process {
             return Ok(Arc::clone(process));
         }
-        self.rests.store(true, Ordering::Relaxed);
-        let last = state.last.clone().unwrap_or_default();
-        Err(Fault::host(format!("its process is being started again: {last}")).code("restarting").fix("repeat it"))
+        Err(self.not_yet(&state))
     }
 
-    /// Waits until this process is not the one to be used any more.
-    pub fn gone(&self, process: &Arc<Process>, patience: Duration) {
+    /// Waits until this process, which is being ended, is not the one to be used any more.
+    ///
+    /// # Errors
+    /// That it still is, as where the system is too busy to end it; the plugin rests until it has.
+    pub fn gone(&self, process: &Arc<Process>, patience: Duration) -> Result<(), Fault> {
         let stays = |state: &mut State| state.process.as_ref().is_some_and(|current| Arc::ptr_eq(current, process));
-        drop(self.changed.wait_timeout_while(locked(&self.state), patience, stays));
+        let waited = self.changed.wait_timeout_while(locked(&self.state), patience, stays);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if stays(&mut state) { Err(self.not_yet(&state)) } else { Ok(()) }
+    }
+
+    /// There is no process in time: the plugin rests until there is.
+    fn not_yet(&self, state: &State) -> Fault {
+        self.rests.store(true, Ordering::Relaxed);
+        let last = state.last.clone().unwrap_or_default();
+        Fault::host(format!("its process is being started again: {last}")).code("restarting").fix("repeat it")
     }
 
     /// Whether it pauses before it is started again.
@@ -167,7 +177,9 @@ impl Keeper {
         (state.process, state.last) = (None, Some(how.to_owned()));
         state.row = if lived >= RECOVERED { 1 } else { state.row.saturating_add(1) };
         let pause = pause(state.row);
-        self.rests.store(pause > Duration::ZERO, Ordering::Relaxed);
+        if pause > Duration::ZERO {
+            self.rests.store(true, Ordering::Relaxed);
+        }
         self.changed.notify_all();
         log::error!(
             target: "tallyho::plugin",

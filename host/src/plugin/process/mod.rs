@@ -145,7 +145,7 @@ impl IsolatedPlugin {
         }
         // It may have closed its end only.
         process.kill();
-        self.keeper.gone(&process, patience());
+        self.keeper.gone(&process, patience())?;
         self.keeper.ready(patience())
     }
 
