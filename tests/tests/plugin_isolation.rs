@@ -146,6 +146,8 @@ fn a_crash_costs_one_restart_and_its_event_is_set_aside_while_others_are_served(
         assert!(fault.starts_with(said) && fault.contains("mend the plugin"), "{fault}");
         assert_eq!(bob.counter()["restarts"], restarts + 1, "one restart each");
     }
+    let log = bob.log();
+    assert!(log.contains("counter writes: memory allocation of"), "what it writes is logged with its name: {log}");
     assert_eq!(bob.counted(), [2, 4, 6, 8, 10].map(|number| (number, 1)));
     until(|| alice.call("host", "status", &json!({})).unwrap()["outbox"] == 0);
     // None is lost: a mended build handles them all.
