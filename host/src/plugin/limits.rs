@@ -69,7 +69,7 @@ pub const START_DEADLINE: Duration = Duration::from_secs(20);
 pub const END_KNOWN: Duration = Duration::from_secs(2);
 
 /// Address space of a plugin's process in MB, unless the configuration says otherwise. The program itself, its threads
-/// and a handler take some 150; that of a machine with 1 GB must be left for the site.
+/// and a handler take some 30; half of a machine with 1 GB must be left for the site.
 pub const PROCESS_MB: u64 = 512;
 
 /// A process that has lived so long has recovered from whatever ended the one before it.

@@ -16,6 +16,7 @@ use crate::plugin::read::BuildHash;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Resource, Rlimit, setrlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::ffi::OsString;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -59,6 +60,7 @@ fn wanted(mut arguments: impl Iterator<Item = OsString>) -> Option<Wanted> {
 
 fn serve(wanted: &Wanted) -> ! {
     lower_limits(wanted.memory);
+    outlive_requests();
     let channels = received().and_then(|(events, checks)| Ok((Channel::new(events)?, Channel::new(checks)?)));
     let Ok((mut events, checks)) = channels else { orphaned() };
     // Before the library's code runs: it may loop, and must not outlive its host.
@@ -84,6 +86,15 @@ fn lower_limits(memory: u64) {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     let _ = setrlimit(Resource::As, Rlimit { current: Some(memory), maximum: Some(memory) });
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+}
+
+/// Whoever asks the site to end asks all its processes, as systemd does; but this one is needed until the host has
+/// finished what has begun.
+fn outlive_requests() {
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        // A flag that nobody looks at, in place of the end.
+        let _ = signal_hook::flag::register(signal, Arc::default());
+    }
 }
 
 /// The channels for events and for checks, handed over through standard input.

@@ -90,6 +90,7 @@ impl Process {
         let failed = |error: io::Error| Refusal::NoProbe(format!("{}: {error}", start.program.display()));
         let (events, their_events) = UnixStream::pair().map_err(failed)?;
         let (checks, their_checks) = UnixStream::pair().map_err(failed)?;
+        let (events, checks) = (Channel::new(events).map_err(failed)?, Channel::new(checks).map_err(failed)?);
         let (handing, theirs) = UnixStream::pair().map_err(failed)?;
         let (errors, their_errors) = io::pipe().map_err(failed)?;
         let more = their_errors.try_clone().map_err(failed)?;
@@ -116,8 +117,8 @@ impl Process {
             id: Pid::from_child(&child),
             child: Mutex::new(Some(child)),
             spent: AtomicBool::new(false),
-            events: Mutex::new(Channel::new(events).map_err(failed)?),
-            checks: Mutex::new(Channel::new(checks).map_err(failed)?),
+            events: Mutex::new(events),
+            checks: Mutex::new(checks),
             naming: AtomicUsize::new(0),
             end: Mutex::default(),
             ended: Condvar::new(),
