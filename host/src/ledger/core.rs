@@ -8,6 +8,7 @@ mod messages;
 mod overdue;
 mod parts;
 mod rehearse;
+mod rest;
 mod rollback;
 mod start;
 mod state;

@@ -127,7 +127,7 @@ impl<'e> EventServices<'e> {
         let Some(seat) = table.seat(plugin) else {
             return Err(Fault::not_found(format!("no plugin {plugin} serves")).fix("see `tallyho plugin list`"));
         };
-        if let Some(hold) = &seat.held {
+        if let Some(hold) = seat.hold() {
             return Err(hold.fault(plugin));
         }
         let serving = &seat.serving;

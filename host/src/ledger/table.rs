@@ -52,6 +52,11 @@ pub enum Hold {
     },
     /// Its tables are being brought to another state version.
     Migrating,
+    /// Its process has ended too often, and is started again after a pause.
+    Resting {
+        /// How the last one ended.
+        last: String,
+    },
 }
 
 impl Hold {
@@ -61,6 +66,7 @@ impl Hold {
             Hold::Stopped => "stopped",
             Hold::Overdue { .. } => "suspended",
             Hold::Migrating => "migrating",
+            Hold::Resting { .. } => "restarting",
         }
     }
 
@@ -69,6 +75,7 @@ impl Hold {
         match self {
             Hold::Stopped => "the operator has stopped it".to_owned(),
             Hold::Migrating => "its tables are being brought to another state version".to_owned(),
+            Hold::Resting { last } => format!("its process ends again and again, and is started after a pause: {last}"),
             Hold::Overdue { deadline } => format!("its handler was not done with an event within {deadline:?}"),
         }
     }
@@ -77,6 +84,9 @@ impl Hold {
     pub fn fault(&self, plugin: &str) -> Fault {
         let fix = match self {
             Hold::Stopped => format!("`tallyho plugin start {plugin}` has it serve again"),
+            Hold::Resting { .. } => {
+                format!("repeat it; and swap in a build that is mended (`tallyho plugin swap {plugin} FILE`)")
+            }
             Hold::Migrating => "repeat it when that is done; `tallyho plugin list` tells".to_owned(),
             Hold::Overdue { .. } => format!(
                 "swap in a build that is mended (`tallyho plugin swap {plugin} FILE`), or have it try again \
@@ -155,6 +165,11 @@ impl Seat {
     /// A seat of this generation, with nothing before it.
     pub fn of(serving: Arc<Serving>) -> Self {
         Seat { serving, held: None, previous: None, probation: None, failed: None, shadow: None }
+    }
+
+    /// Why it is given no events at present: it is held, or has no process.
+    pub fn hold(&self) -> Option<Hold> {
+        self.held.clone().or_else(|| self.serving.resting())
     }
 }
 
@@ -254,8 +269,8 @@ impl PluginTable {
     }
 
     /// Why the plugin of this name is given no events, where it is there.
-    pub fn held(&self, name: &str) -> Option<&Hold> {
-        self.by_name.get(name).and_then(|seat| seat.held.as_ref())
+    pub fn held(&self, name: &str) -> Option<Hold> {
+        self.by_name.get(name).and_then(Seat::hold)
     }
 
     /// The plugin that claims this target, and what it says of it.
@@ -330,6 +345,12 @@ impl Serving {
     /// The full name of a table of its own.
     pub fn own_table(&self, table: &str) -> Option<&str> {
         self.tables.iter().find(|(own, _)| own == table).map(|(_, full)| full.as_str())
+    }
+
+    /// That it has to wait for a process, where that is so.
+    fn resting(&self) -> Option<Hold> {
+        let last = || self.plugin.process().and_then(|process| process.last).unwrap_or_default();
+        self.plugin.rests().then(|| Hold::Resting { last: last() })
     }
 
     /// A call begins.

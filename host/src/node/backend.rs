@@ -198,7 +198,7 @@ fn check_store(path: &Path) -> Result<String, String> {
     }
 }
 
-/// The plugins of the site that runs on this home, where they are not well.
+/// The plugins of the site that runs on this home, where they are not well or have processes of their own.
 fn check_running(home: &Path) -> Vec<doctor::Check> {
     let asked = Client::connect(&home.join("control.sock")).ok();
     let listed = asked.and_then(|client| client.call(host::HOST, "plugin.list", &json!({})).ok());
@@ -207,15 +207,32 @@ fn check_running(home: &Path) -> Vec<doctor::Check> {
         let (detail, fix) = match (plugin["why"].as_str(), plugin["note"].as_str()) {
             (Some(why), _) => {
                 let state = plugin["state"].as_str().unwrap_or("held");
-                let fix = format!("tallyho plugin start {name}, or tallyho plugin swap {name} FILE");
+                let fix = match state {
+                    "restarting" => format!("tallyho plugin swap {name} FILE, with a build that is mended"),
+                    _ => format!("tallyho plugin start {name}, or tallyho plugin swap {name} FILE"),
+                };
                 (format!("{name} is {state}: {why}"), Some(fix))
             }
             (None, Some(note)) => (format!("{name}: {note}"), None),
-            (None, None) => return None,
+            (None, None) => {
+                let detail = in_process(plugin)?;
+                return Some(doctor::Check { name: "plugin".into(), ok: true, detail, fix: None });
+            }
         };
         Some(doctor::Check { name: "plugin".into(), ok: false, detail, fix })
     };
     listed.iter().flat_map(|listed| listed.as_array().into_iter().flatten()).filter_map(told).collect()
+}
+
+/// How a plugin fares in a process of its own, where it has one.
+fn in_process(plugin: &Value) -> Option<String> {
+    let (name, id) = (plugin["name"].as_str()?, plugin["pid"].as_u64()?);
+    Some(match (plugin["restarts"].as_u64(), plugin["ended"].as_str()) {
+        (Some(restarts @ 1..), Some(last)) => {
+            format!("{name} is in process {id}, after {restarts} that ended, the last one by {last}")
+        }
+        _ => format!("{name} is in process {id}"),
+    })
 }
 
 fn check_standard(name: &str, folders: &[PathBuf]) -> doctor::Check {

@@ -1,7 +1,7 @@
 //! Copies of builds that were swapped in, so that a restart finds them.
 
 use crate::ledger::remembered::BuildFile;
-use crate::plugin::{LoadedPlugin, Loader, Plugin, Steps};
+use crate::plugin::{Loader, Plugin, Steps};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,15 +44,15 @@ impl Kept {
     ///
     /// # Errors
     /// For people: why neither will do, and what to do.
-    pub fn stage(&self, loader: &Loader, file: &BuildFile) -> Result<(Arc<LoadedPlugin>, Steps), String> {
+    pub fn stage(&self, loader: &Loader, file: &BuildFile) -> Result<(Arc<dyn Plugin>, Steps), String> {
         let path = Path::new(&file.path);
         let copy = self.place(&file.build);
-        let is_it = |plugin: &LoadedPlugin| plugin.build().is_some_and(|build| build.to_string() == file.build);
+        let is_it = |plugin: &dyn Plugin| plugin.build().is_some_and(|build| build.to_string() == file.build);
         // The copy first: what its file holds now may be another build, and is then mapped for nothing.
         let mut why = format!("{} is gone", copy.display());
         for from in [copy.as_path(), path] {
-            match loader.stage_as(from, path) {
-                Ok((plugin, steps)) if is_it(&plugin) => return Ok((plugin, steps)),
+            match loader.seat_as(from, path) {
+                Ok((plugin, steps)) if is_it(&*plugin) => return Ok((plugin, steps)),
                 Ok(_) => why = format!("{} has another content than the build {}", from.display(), file.build),
                 Err(error) if from.exists() => why = error.to_string(),
                 Err(_) => {}

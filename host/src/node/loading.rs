@@ -7,13 +7,14 @@ use super::open::STANDARD;
 use super::plugins::Plugins;
 use crate::ledger::PluginTable;
 use crate::ledger::remembered::{self, Remembered};
-use crate::plugin::{LoadedPlugin, Loader, LoaderOptions, Plugin, find_plugin, search_folders};
-use crate::site::config::Config;
+use crate::plugin::{Loader, LoaderOptions, Plugin, Processes, find_plugin, search_folders};
+use crate::site::config::{Config, Isolation};
 use crate::site::home::Home;
 use crate::store::Store;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Loads them, and finds what was swapped in where the operator's word has not changed since.
 pub(super) fn load_plugins(
@@ -24,8 +25,12 @@ pub(super) fn load_plugins(
 ) -> Result<(PluginTable, Plugins), NodeError> {
     let folders = search_folders(options.plugins.as_deref(), &home.plugins());
     let known: HashMap<String, Remembered> = remembered::all(&mut *store.begin()?)?.into_iter().collect();
+    let mut loading = LoaderOptions::new(home.plugins().join("loaded"));
+    loading.processes = processes(config);
+    let rested = Arc::clone(&loading.processes.rested);
     let mut plugins = Plugins {
-        loader: Loader::new(LoaderOptions::new(home.plugins().join("loaded")))?,
+        loader: Loader::new(loading)?,
+        rested,
         folders,
         kept: Kept(home.plugins().join("swapped")),
         configured: HashMap::new(),
@@ -36,12 +41,20 @@ pub(super) fn load_plugins(
     };
     let mut table = PluginTable::default();
     for name in wanted(config, options) {
-        let named = plugins.loader.load(&find_plugin(&name, &plugins.folders)?)?;
+        let named = plugins.loader.seat(&find_plugin(&name, &plugins.folders)?)?.0;
         let known = known.get(&named.manifest().name);
         let plugin = remembered_instead(&mut plugins, named, known);
         table = table.with(plugin)?;
     }
     Ok((table, plugins))
+}
+
+/// Which plugins the operator wants to have processes of their own.
+fn processes(config: &Config) -> Processes {
+    let apart = config.plugins.iter().filter(|(_, plugin)| plugin.isolation == Isolation::Process);
+    let memory = apart.map(|(name, plugin)| (name.clone(), plugin.memory_mb << 20)).collect();
+    let deadline = Processes::deadline(Duration::from_secs(config.limits.handler_seconds));
+    Processes { memory, deadline, ..Processes::default() }
 }
 
 /// A configuration of a site without plugins.
@@ -64,11 +77,7 @@ fn wanted(config: &Config, options: &NodeOptions) -> Vec<String> {
 
 /// The build swapped in for the one named, where there is one. The operator's later word counts: a file
 /// that holds another build than it did at the swap is what is wanted now.
-fn remembered_instead(
-    plugins: &mut Plugins,
-    named: Arc<LoadedPlugin>,
-    known: Option<&Remembered>,
-) -> Arc<LoadedPlugin> {
+fn remembered_instead(plugins: &mut Plugins, named: Arc<dyn Plugin>, known: Option<&Remembered>) -> Arc<dyn Plugin> {
     let name = named.manifest().name.clone();
     let build = named.build().map(|build| build.to_string()).unwrap_or_default();
     plugins.configured.insert(name.clone(), build.clone());

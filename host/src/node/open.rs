@@ -207,7 +207,7 @@ impl Node {
         crash_point("starting");
         task::spawn(sweep(Arc::downgrade(&ledger), clock, PAUSE));
         net.serve(Arc::clone(&ledger), listener);
-        Ok(Arc::new(Node {
+        let node = Arc::new(Node {
             home,
             own,
             endpoint,
@@ -221,7 +221,12 @@ impl Node {
             since: Instant::now(),
             control: Mutex::new(None),
             _lock: lock,
-        }))
+        });
+        let site = Arc::downgrade(&node);
+        node.plugins
+            .rested
+            .tell(move |name, generation| site.upgrade().is_some_and(|node| node.risen(name, generation)));
+        Ok(node)
     }
 
     /// Lets programs of this machine in through the control socket.

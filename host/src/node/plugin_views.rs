@@ -16,13 +16,17 @@ pub(super) fn plugins(node: &Node) -> Value {
 fn shown(node: &Node, seat: &Seat) -> Value {
     let serving = &seat.serving;
     let manifest = serving.manifest();
+    let process = serving.plugin.process();
     let within = |share| serving.times.within(share).map(|time| time.as_nanos() as f64 / 1e3);
     let (mapped, own) = (node.plugins.loader.mapped_for(&manifest.name), own_bytes(node, seat));
     let mut shown = json!({
         "name": manifest.name,
         "version": manifest.version,
         "generation": serving.generation(),
-        "state": seat.held.as_ref().map_or("serving", |hold| hold.word()),
+        "state": seat.hold().as_ref().map_or("serving", |hold| hold.word()),
+        "isolation": if process.is_some() { "process" } else { "none" },
+        "pid": process.as_ref().and_then(|process| process.id),
+        "restarts": process.as_ref().map(|process| process.restarts),
         "build": serving.plugin.build().map(|build| build.to_string()),
         "state_version": manifest.state_version,
         "calls": serving.calls.load(Ordering::Relaxed),
@@ -52,7 +56,10 @@ fn shown(node: &Node, seat: &Seat) -> Value {
         shown["shadow"] = json!(line);
         shown["shadow_run"] = node.shadow_report(&manifest.name).unwrap_or_default();
     }
-    if let Some(hold) = &seat.held {
+    if let Some(last) = process.and_then(|process| process.last) {
+        shown["ended"] = json!(last);
+    }
+    if let Some(hold) = seat.hold() {
         shown["why"] = json!(hold.why());
     }
     if let Some(note) = node.plugins.notes.get(&manifest.name) {

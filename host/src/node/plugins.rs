@@ -11,7 +11,8 @@ use crate::ledger::shadow::Shadow;
 use crate::ledger::table::{Seat, Serving};
 use crate::ledger::thread::Clock;
 use crate::ledger::{inbound, remembered};
-use crate::plugin::{LoadError, LoadedPlugin, Loader, Plugin, Steps, find_plugin};
+use crate::plugin::process::keeper::Rested;
+use crate::plugin::{LoadError, Loader, Plugin, Steps, find_plugin};
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,8 @@ const GONE_SHOWN: usize = 32;
 pub(super) struct Plugins {
     /// Loads libraries.
     pub loader: Loader,
+    /// Is told when a plugin that had no process has one again.
+    pub rested: Arc<Rested>,
     /// Where plugins are looked for by name.
     pub folders: Vec<PathBuf>,
     /// Copies of what was swapped in.
@@ -70,7 +73,7 @@ pub(super) fn milliseconds(time: Duration) -> Value {
 
 /// A candidate that passed every step before its first event.
 struct Candidate {
-    plugin: Arc<LoadedPlugin>,
+    plugin: Arc<dyn Plugin>,
     steps: Steps,
 }
 
@@ -110,7 +113,7 @@ impl Node {
             (None, None) => find_plugin(name, &self.plugins.folders).map_err(|error| refused(name, &seat, &error))?,
         };
         let path = std::path::absolute(&path).unwrap_or(path);
-        let (plugin, steps) = self.plugins.loader.stage(&path).map_err(|error| refused(name, &seat, &error))?;
+        let (plugin, steps) = self.plugins.loader.seat(&path).map_err(|error| refused(name, &seat, &error))?;
         if only_if_new && plugin.build() == seat.serving.plugin.build() {
             return Ok(Value::Null);
         }
@@ -172,7 +175,10 @@ impl Node {
         let _one_at_a_time = locked(&self.plugins.changing);
         let seat = self.seat(name)?;
         if seat.held.is_none() {
-            return Ok(json!({ "name": name, "state": "serving" }));
+            return match seat.hold() {
+                None => Ok(json!({ "name": name, "state": "serving" })),
+                Some(resting) => Err(resting.fault(name)),
+            };
         }
         let (serving, previous) = (Arc::clone(&seat.serving), seat.previous.clone());
         let swap = Swap {
@@ -185,6 +191,22 @@ impl Node {
             reason: "started",
         };
         self.seated(&seat, swap, Steps::default(), begun)
+    }
+
+    /// A plugin that had no process has one again: what has waited for it goes on. Whether it does.
+    pub(super) fn risen(&self, name: &str, generation: u64) -> bool {
+        let plugin = name.to_owned();
+        match self.ledger.alter(move |core, now| core.rise(&plugin, generation, now)) {
+            Ok(true) => {
+                self.ask_again();
+                true
+            }
+            Ok(false) => false,
+            Err(fault) => {
+                log::warn!("what waits for plugin {name} goes on at the next start: {fault}");
+                false
+            }
+        }
     }
 
     pub(super) fn seat(&self, name: &str) -> Result<Seat, Fault> {

@@ -42,3 +42,46 @@ pub const MAX_LINE: usize = 500;
 
 /// Most entries in any one list of a manifest: it is shown to people and searched for each message.
 pub const MAX_ENTRIES: usize = 128;
+
+/// Largest frame between the host and the process of a plugin, in bytes: above [`MAX_ANSWER_BYTES`], which an answer to
+/// `invoke` may have, and above what a scan of honest rows returns. A length beyond it is refused before anything is
+/// read, and memory is taken as the bytes come, not as a length announces them.
+pub const MAX_FRAME: usize = 32 << 20;
+
+/// Bytes of a frame's buffer that are kept between two calls: room for the largest message of the protocol (64 KiB).
+pub const FRAME_ROOM: usize = 72 << 10;
+
+/// Bytes of effects that a plugin's process keeps back before it hands them over unasked: few enough that neither side
+/// notices them, and enough for all of an honest event.
+pub const EFFECTS_KEPT_BACK: usize = 256 << 10;
+
+/// Most random bytes drawn by one call of a plugin in a process of its own; keys and uuids take up to 64.
+pub const MAX_RANDOM: usize = 64 << 10;
+
+/// How long the host and the process of a plugin wait for each other without sleeping, leaving the processor to whoever
+/// wants it: to wake a process takes up to 90 µs where the machine is a virtual one, a call ten.
+pub const CALL_AWAKE: Duration = Duration::from_micros(100);
+
+/// How long a plugin's process may take to begin. It takes some 20 ms; a machine under load is given much longer.
+pub const START_DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long the system may take to say how a process has ended that is known to have: it has only to be scheduled.
+pub const END_KNOWN: Duration = Duration::from_secs(2);
+
+/// Address space of a plugin's process in MB, unless the configuration says otherwise. The program itself, its threads
+/// and a handler take some 30; half of a machine with 1 GB must be left for the site.
+pub const PROCESS_MB: u64 = 512;
+
+/// A process that has lived so long has recovered from whatever ended the one before it.
+pub const RECOVERED: Duration = Duration::from_secs(60);
+
+/// Pauses before a process is started again, in milliseconds: before the second restart in a row, doubled with each
+/// further one, and the longest. The first comes at once. To start costs some 20 ms of processor, and a plugin that
+/// ends on every event must not take them from the others.
+pub const RESTART_PAUSE_MS: (u64, u64) = (250, 30_000);
+
+/// Lines of a process's standard error that are logged in one minute: a loop must not fill the disk.
+pub const STDERR_LINES: usize = 100;
+
+/// Longest line of it that is logged, in bytes: a screenful.
+pub const STDERR_LINE_BYTES: usize = 2_048;

@@ -1,5 +1,6 @@
 //! From a file to a handler.
 
+use crate::plugin::Plugin;
 use crate::plugin::elf::{self, ElfFacts};
 use crate::plugin::error::{LoadError, Refusal};
 use crate::plugin::limits::{MAX_BUILDS, MAX_LIBRARY_BYTES, PROBE_DEADLINE};
@@ -7,6 +8,8 @@ use crate::plugin::loaded::{Build, LoadedPlugin};
 use crate::plugin::open::{map, module, read_manifest};
 use crate::plugin::private_copy::{PrivateCopies, PrivateCopy};
 use crate::plugin::probe::{ProbeCommand, probe};
+use crate::plugin::process::spawn::Start;
+use crate::plugin::process::{ApartBuild, IsolatedPlugin, Processes};
 use crate::plugin::read::{BuildHash, FileStamp, hash, open_library, read_library};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -24,6 +27,8 @@ pub struct LoaderOptions {
     pub probe_deadline: Duration,
     /// Most distinct builds in this process.
     pub max_builds: usize,
+    /// Which plugins have processes of their own, where [`Loader::seat`] loads them.
+    pub processes: Processes,
 }
 
 impl LoaderOptions {
@@ -34,6 +39,7 @@ impl LoaderOptions {
             probe: ProbeCommand::this_program(),
             probe_deadline: PROBE_DEADLINE,
             max_builds: MAX_BUILDS,
+            processes: Processes::default(),
         }
     }
 }
@@ -75,6 +81,8 @@ pub struct Loader {
 struct Builds {
     /// By content, and by header symbol where one library holds several plugins.
     sound: HashMap<(BuildHash, String), Arc<Build>>,
+    /// Those that only processes of their own have mapped, likewise.
+    apart: HashMap<(BuildHash, String), Arc<ApartBuild>>,
     /// How many bytes those have.
     sizes: HashSet<usize>,
     /// All libraries mapped, also those refused afterwards: they stay too.
@@ -119,6 +127,32 @@ impl Loader {
         Ok((Arc::new(plugin), steps))
     }
 
+    /// Loads a plugin to where the operator wants it: into this process, or into one of its own.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn seat(&self, path: &Path) -> Result<(Arc<dyn Plugin>, Steps), LoadError> {
+        self.seat_as(path, path)
+    }
+
+    /// The same for a copy of the library that people know by another path.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn seat_as(&self, path: &Path, known_as: &Path) -> Result<(Arc<dyn Plugin>, Steps), LoadError> {
+        let mut steps = Steps::default();
+        let (built, stamp) =
+            self.found(path, known_as, true, &mut steps).map_err(|refusal| LoadError::new(path, refusal))?;
+        let begun = Instant::now();
+        let plugin: Result<Arc<dyn Plugin>, Refusal> = match built {
+            Built::Here(build) => LoadedPlugin::create(build, known_as, stamp).map(|plugin| Arc::new(plugin) as _),
+            Built::Apart(build) => IsolatedPlugin::create(build, known_as, stamp, &self.options.processes)
+                .map(|plugin| Arc::new(plugin) as _),
+        };
+        steps.create = begun.elapsed();
+        Ok((plugin.map_err(|refusal| LoadError::new(path, refusal))?, steps))
+    }
+
     /// How many libraries are mapped.
     pub fn mapped(&self) -> usize {
         self.builds.lock().unwrap_or_else(PoisonError::into_inner).mapped
@@ -138,17 +172,8 @@ impl Loader {
     }
 
     fn load_inner(&self, path: &Path, known_as: &Path, steps: &mut Steps) -> Result<LoadedPlugin, Refusal> {
-        let mut laps = Laps::new();
-        let library = open_library(path)?;
-        // One byte more than it may have, so that a file that has grown meanwhile is found out.
-        let copy = self.copies.take(&library.file, MAX_LIBRARY_BYTES + 1, known_as)?;
-        steps.copy = laps.lap();
-        let bytes = read_library(copy.path())?;
-        steps.read = laps.lap();
-        let build = self.build(&bytes, copy, known_as, steps)?;
-        // A file of another size than its copy is another one by now.
-        let known = FileStamp::of(known_as).filter(|known| known.size() == bytes.len() as u64);
-        let stamp = if path == known_as { Some(library.stamp) } else { known };
+        let (built, stamp) = self.found(path, known_as, false, steps)?;
+        let Built::Here(build) = built else { return Err(Refusal::NoProbe("it is wanted here".to_owned())) };
         let begun = Instant::now();
         let plugin = LoadedPlugin::create(build, known_as, stamp)?;
         steps.create = begun.elapsed();
@@ -158,13 +183,36 @@ impl Loader {
         Ok(plugin)
     }
 
+    /// The build that a file holds, found sound, and what tells the file from another of its name. `choose`: whether
+    /// a process of its own may be wanted for it.
+    fn found(
+        &self,
+        path: &Path,
+        known_as: &Path,
+        choose: bool,
+        steps: &mut Steps,
+    ) -> Result<(Built, Option<FileStamp>), Refusal> {
+        let mut laps = Laps::new();
+        let library = open_library(path)?;
+        // One byte more than it may have, so that a file that has grown meanwhile is found out.
+        let copy = self.copies.take(&library.file, MAX_LIBRARY_BYTES + 1, known_as)?;
+        steps.copy = laps.lap();
+        let bytes = read_library(copy.path())?;
+        steps.read = laps.lap();
+        let built = self.build(&bytes, copy, known_as, choose, steps)?;
+        // A file of another size than its copy is another one by now.
+        let known = FileStamp::of(known_as).filter(|known| known.size() == bytes.len() as u64);
+        Ok((built, if path == known_as { Some(library.stamp) } else { known }))
+    }
+
     fn build(
         &self,
         bytes: &[u8],
         copy: PrivateCopy<'_>,
         path: &Path,
+        choose: bool,
         steps: &mut Steps,
-    ) -> Result<Arc<Build>, Refusal> {
+    ) -> Result<Built, Refusal> {
         // Held throughout: the same new bytes are never mapped twice. Nothing below panics half way
         // through changing it, so a poisoned lock is as good as another.
         let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,14 +222,32 @@ impl Loader {
         steps.hash = laps.lap();
         let key = (hash, facts.header_symbol.clone());
         if let Some(build) = builds.sound.get(&key) {
-            return Ok(build.clone());
+            return Ok(Built::Here(build.clone()));
+        }
+        if let Some(build) = builds.apart.get(&key).filter(|_| choose) {
+            return Ok(Built::Apart(build.clone()));
         }
         elf::check_stamp(&facts.stamp)?;
-        if builds.mapped >= self.options.max_builds {
+        if builds.mapped + builds.apart.len() >= self.options.max_builds {
             return Err(Refusal::TooManyBuilds { most: self.options.max_builds });
         }
-        steps.probe = probed.unwrap_or_else(|| self.probe(&copy, &facts))?;
+        let Probed { took, name } = probed.unwrap_or_else(|| self.probe(&copy, &facts))?;
+        steps.probe = took;
         laps.lap();
+        if let Some(memory) = self.options.processes.memory.get(&name).filter(|_| choose) {
+            let start = Start {
+                name,
+                program: self.options.probe.program.clone(),
+                copy: copy.keep(),
+                header_symbol: facts.header_symbol.clone(),
+                minor: facts.stamp.minor,
+                memory: *memory,
+            };
+            let build = Arc::new(ApartBuild { hash, start });
+            builds.apart.insert(key, build.clone());
+            builds.sizes.insert(bytes.len());
+            return Ok(Built::Apart(build));
+        }
         builds.mapped += 1;
         let copy = copy.keep();
         let library = map(&copy)?;
@@ -191,7 +257,7 @@ impl Loader {
         builds.sound.insert(key, build.clone());
         builds.sizes.insert(bytes.len());
         steps.check = laps.lap();
-        Ok(build)
+        Ok(Built::Here(build))
     }
 
     /// The library's hash. It takes as long as the probe, so both are done at the same time where the hash can only
@@ -202,8 +268,9 @@ impl Loader {
         builds: &Builds,
         copy: &PrivateCopy<'_>,
         facts: &ElfFacts,
-    ) -> (BuildHash, Option<Result<Duration, Refusal>>) {
-        let may_be_probed = elf::check_stamp(&facts.stamp).is_ok() && builds.mapped < self.options.max_builds;
+    ) -> (BuildHash, Option<Result<Probed, Refusal>>) {
+        let may_be_probed =
+            elf::check_stamp(&facts.stamp).is_ok() && builds.mapped + builds.apart.len() < self.options.max_builds;
         if builds.sizes.contains(&bytes.len()) || !may_be_probed {
             return (hash(bytes), None);
         }
@@ -215,13 +282,28 @@ impl Loader {
         })
     }
 
-    /// How long the probe took that the copy has passed.
-    fn probe(&self, copy: &PrivateCopy<'_>, facts: &ElfFacts) -> Result<Duration, Refusal> {
+    /// The probe that the copy has passed.
+    fn probe(&self, copy: &PrivateCopy<'_>, facts: &ElfFacts) -> Result<Probed, Refusal> {
         let begun = Instant::now();
         let LoaderOptions { probe: command, probe_deadline, .. } = &self.options;
-        probe(command, copy.path(), &facts.header_symbol, &facts.stamp, *probe_deadline)?;
-        Ok(begun.elapsed())
+        let name = probe(command, copy.path(), &facts.header_symbol, &facts.stamp, *probe_deadline)?;
+        Ok(Probed { took: begun.elapsed(), name })
     }
+}
+
+/// A probe that was passed.
+struct Probed {
+    took: Duration,
+    /// What the plugin is called.
+    name: String,
+}
+
+/// A build found sound.
+enum Built {
+    /// Mapped in this process.
+    Here(Arc<Build>),
+    /// For processes of its own.
+    Apart(Arc<ApartBuild>),
 }
 
 /// Times between moments.

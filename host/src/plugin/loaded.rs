@@ -71,6 +71,16 @@ impl LoadedPlugin {
         }
         Ok(answer)
     }
+
+    /// [`Plugin::prepare`] with the event already in CBOR, its body apart; see [`checks_from`].
+    ///
+    /// # Errors
+    /// As for [`Plugin::prepare`].
+    pub fn prepare_bytes(&self, event: &[u8], body: &[u8]) -> Result<Vec<u8>, Fault> {
+        // SAFETY: as in `handle_bytes`; `prepare` may run beside other calls.
+        let result = unsafe { self.handler.module().prepare()(self.handler.borrow(), event.into(), body.into()) };
+        taken(result)
+    }
 }
 
 impl Plugin for LoadedPlugin {
@@ -99,17 +109,7 @@ impl Plugin for LoadedPlugin {
     }
 
     fn prepare(&self, event: &Given) -> Result<Vec<Check>, Fault> {
-        let (header, body) = (event.header()?, event.body());
-        // SAFETY: as in `handle_bytes`; `prepare` may run beside other calls.
-        let result = unsafe { self.handler.module().prepare()(self.handler.borrow(), header.into(), body.into()) };
-        let bytes = taken(result)?;
-        if bytes.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut checks: Vec<Check> = ciborium::from_reader(bytes.as_slice())
-            .map_err(|error| Fault::failed(format!("the checks it named cannot be read: {error}")))?;
-        checks.truncate(MAX_CHECKS);
-        Ok(checks)
+        checks_from(&self.prepare_bytes(event.header()?, event.body())?)
     }
 
     fn handle(&self, event: &Given, services: &mut dyn Services) -> Result<Vec<u8>, Fault> {
@@ -123,6 +123,20 @@ impl Plugin for LoadedPlugin {
         })?;
         result.into_result().map_err(|fault| fault_from(&fault, Fault::failed))
     }
+}
+
+/// The checks that a handler has named, in CBOR; nothing means none.
+///
+/// # Errors
+/// `Failed` where they cannot be read.
+pub fn checks_from(bytes: &[u8]) -> Result<Vec<Check>, Fault> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut checks: Vec<Check> = ciborium::from_reader(bytes)
+        .map_err(|error| Fault::failed(format!("the checks it named cannot be read: {error}")))?;
+    checks.truncate(MAX_CHECKS);
+    Ok(checks)
 }
 
 /// Copies what the plugin returned; its own vector goes back to its own allocator.

@@ -3,7 +3,8 @@
 //! A [`Loader`] takes a library file through every check that can be made before its code runs in
 //! this process: [`read`] once, [`elf`] facts and ABI stamp, a [`probe`] in a child process; then it
 //! maps a [`private_copy`], compares [`layout`]s, reads the [`manifest`] and makes the handler. What
-//! comes out is a [`LoadedPlugin`]; handlers linked into the program are [`StaticPlugin`]s. Both are
+//! comes out is a [`LoadedPlugin`]; where the operator wants a process for it, all of that happens in
+//! one and what comes out is an [`IsolatedPlugin`]; handlers linked into the program are [`StaticPlugin`]s. All are
 //! [`Plugin`]s, and whoever serves events needs no more than that.
 //!
 //! A library once mapped stays mapped until the process ends: values it made, thread-locals and
@@ -22,6 +23,7 @@ pub mod manifest;
 pub mod open;
 pub mod private_copy;
 pub mod probe;
+pub mod process;
 pub mod read;
 pub mod statically;
 
@@ -32,6 +34,9 @@ pub use given::Given;
 pub use load::{Loader, LoaderOptions, Mapped, Steps};
 pub use loaded::LoadedPlugin;
 pub use probe::{ProbeCommand, run_probe_if_asked};
+pub use process::child::run_process_if_asked;
+pub use process::keeper::ProcessState;
+pub use process::{IsolatedPlugin, Processes};
 pub use read::BuildHash;
 pub use statically::StaticPlugin;
 
@@ -65,6 +70,19 @@ pub trait Plugin: Send + Sync {
     fn copy(&self) -> Option<&Path> {
         None
     }
+
+    /// The process it has to itself; `None` where it runs in this one.
+    fn process(&self) -> Option<ProcessState> {
+        None
+    }
+
+    /// Whether it can be given no events at present, since its process has ended too often. Looks at memory only.
+    fn rests(&self) -> bool {
+        false
+    }
+
+    /// Whoever has kept its events gives them to it from now on.
+    fn rise(&self) {}
 
     /// The signature checks that handling `event` will ask for. Callable on any thread, beside all
     /// other calls.

@@ -84,11 +84,13 @@ impl ProbeCommand {
 #[serde(rename_all = "kebab-case")]
 enum Line {
     Now(Stage),
+    /// What the plugin is called.
+    Named(String),
     Refused(Refusal),
     Passed,
 }
 
-/// Tries a library in a child process.
+/// Tries a library in a child process; what the plugin is called.
 ///
 /// # Errors
 /// What the child found, [`Refusal::Crashed`], [`Refusal::Hung`] or [`Refusal::NoProbe`].
@@ -98,7 +100,7 @@ pub fn probe(
     header_symbol: &str,
     stamp: &AbiStamp,
     deadline: Duration,
-) -> Result<(), Refusal> {
+) -> Result<String, Refusal> {
     let ends = Instant::now() + deadline;
     let mut child = Command::new(&command.program)
         .args(&command.arguments)
@@ -122,7 +124,9 @@ pub fn probe(
         told = output.and_then(|output| output.recv_timeout(AFTER_THE_END).ok());
     }
     let errors = errors.and_then(|errors| errors.recv_timeout(AFTER_THE_END).ok());
-    judge(&told.unwrap_or_default(), status, &errors.unwrap_or_default(), deadline)
+    let told = told.unwrap_or_default();
+    judge(&told, status, &errors.unwrap_or_default(), deadline)?;
+    Ok(named(&told))
 }
 
 /// Runs as a probe and exits, if the program was started as one; call it first in `main`.
@@ -154,7 +158,7 @@ fn try_everything(copy: &Path, header_symbol: &str, stamp: &AbiStamp) -> Result<
     tell(&Line::Now(Stage::Checking));
     let module = module(&library, header_symbol, stamp)?;
     tell(&Line::Now(Stage::Manifest));
-    read_manifest(module)?;
+    tell(&Line::Named(read_manifest(module)?.name));
     tell(&Line::Now(Stage::Creating));
     let handler = OwnedHandler::create(module)?;
     tell(&Line::Now(Stage::Ending));
@@ -199,6 +203,16 @@ fn wait_until(child: &mut Child, ends: Instant) -> Option<ExitStatus> {
     child.wait().ok().filter(|_| ended)
 }
 
+/// What the child's plugin is called.
+fn named(output: &[u8]) -> String {
+    let output = String::from_utf8_lossy(output);
+    let lines = output.lines().filter_map(|line| serde_json::from_str::<Line>(line.strip_prefix(MARK)?).ok());
+    lines
+        .filter_map(|line| if let Line::Named(name) = line { Some(name) } else { None })
+        .next_back()
+        .unwrap_or_default()
+}
+
 fn judge(output: &[u8], status: Option<ExitStatus>, errors: &[u8], deadline: Duration) -> Result<(), Refusal> {
     let output = String::from_utf8_lossy(output);
     let lines = || output.lines().filter_map(|line| serde_json::from_str::<Line>(line.strip_prefix(MARK)?).ok());
@@ -216,10 +230,12 @@ fn judge(output: &[u8], status: Option<ExitStatus>, errors: &[u8], deadline: Dur
     }
 }
 
-fn how(status: ExitStatus) -> String {
+/// How a process has ended, for people.
+pub(super) fn how(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(6), _) => "signal 6 (SIGABRT)".into(),
         (Some(7), _) => "signal 7 (SIGBUS)".into(),
+        (Some(9), _) => "signal 9 (SIGKILL)".into(),
         (Some(11), _) => "signal 11 (SIGSEGV)".into(),
         (Some(signal), _) => format!("signal {signal}"),
         (None, Some(code)) => format!("exit code {code}"),
@@ -230,7 +246,13 @@ fn how(status: ExitStatus) -> String {
 fn last_line(errors: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(errors);
     let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("note: "))?;
-    Some(line.chars().filter(|c| !c.is_control()).take(200).collect())
+    readable(line.as_bytes(), 200)
+}
+
+/// A line of another program's, fit to be shown; `None` where nothing is in it.
+pub(super) fn readable(line: &[u8], most: usize) -> Option<String> {
+    let line: String = String::from_utf8_lossy(line).chars().filter(|c| !c.is_control()).take(most).collect();
+    Some(line.trim().to_owned()).filter(|line| !line.is_empty())
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::endpoint::{Endpoint, is_host};
 use super::limits::CONFIG_BYTES;
 use super::toml_reader::{Document, Problem, Section, Wanted, text, whole};
+use crate::plugin::limits::PROCESS_MB;
 use tallyho_plugin::record::AgentId;
 use tallyho_plugin::record::limits::DEFAULT_PORT;
 
@@ -46,6 +47,21 @@ pub struct PluginConfig {
     pub enabled: bool,
     /// Its file, where it is not found by its name.
     pub path: Option<PathBuf>,
+    /// Where it runs.
+    pub isolation: Isolation,
+    /// Address space of its own process, in MB.
+    pub memory_mb: u64,
+}
+
+/// Where a plugin runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Isolation {
+    /// In the site's own process.
+    #[default]
+    None,
+    /// In a process of its own.
+    Process,
 }
 
 /// Another implementation's habits.
@@ -99,9 +115,24 @@ impl Compat {
     }
 }
 
+impl Isolation {
+    /// The word people write.
+    pub fn word(self) -> &'static str {
+        match self {
+            Isolation::None => "none",
+            Isolation::Process => "process",
+        }
+    }
+
+    /// Reads the word people write.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Isolation::None, Isolation::Process].into_iter().find(|isolation| isolation.word() == word)
+    }
+}
+
 impl Default for PluginConfig {
     fn default() -> Self {
-        PluginConfig { enabled: true, path: None }
+        PluginConfig { enabled: true, path: None, isolation: Isolation::None, memory_mb: PROCESS_MB }
     }
 }
 
@@ -276,6 +307,15 @@ fn read_plugin<'i>(document: &mut Document<'i>, mut section: Section<'i>) -> Plu
     let wanted = Wanted { expected: "the path of a library", example: "\"/usr/lib/tallyho/libown.so\"" };
     plugin.path =
         section.take(document, "path", wanted, |value| text(value).filter(|path| !path.is_empty())).map(PathBuf::from);
+    let wanted = Wanted { expected: "none or process", example: "\"process\"" };
+    if let Some(isolation) = section.take(document, "isolation", wanted, |value| Isolation::from_word(value.as_str()?))
+    {
+        plugin.isolation = isolation;
+    }
+    let wanted = Wanted { expected: "a whole number of MB from 128 to 65536", example: "512" };
+    if let Some(memory) = section.take(document, "memory_mb", wanted, |value| whole(value, 128..=65_536)) {
+        plugin.memory_mb = memory;
+    }
     section.finish(document);
     plugin
 }

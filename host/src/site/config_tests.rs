@@ -60,6 +60,7 @@ fn every_key_is_read() {
     let text = format!(
         "listen = '[::]:7'\nlog = 'debug'\n[advertise]\nhost = 'a.example'\nport = 9\n\
          [limits]\nconnections = 5\nidle_seconds = 0x10\n[plugins.own]\nenabled = false\npath = '/x.so'\n\
+         isolation = 'process'\nmemory_mb = 700\n\
          [compat]\n{AGENT} = 'mychips-js'\n"
     );
     let config = Config::parse(&text).unwrap();
@@ -69,6 +70,7 @@ fn every_key_is_read() {
     assert_eq!(config.limits, Limits { connections: 5, idle_seconds: 16, ..Limits::default() });
     let own = config.plugin("own");
     assert!(!own.enabled);
+    assert_eq!((own.isolation, own.memory_mb), (Isolation::Process, 700));
     assert_eq!(own.path.as_deref(), Some(Path::new("/x.so")));
     assert_eq!(config.compat.get(&AgentId(AGENT.to_owned())), Some(&Compat::MychipsJs));
 }

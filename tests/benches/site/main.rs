@@ -18,6 +18,7 @@ mod client;
 mod events;
 mod figures;
 mod handshakes;
+mod isolated;
 mod memory;
 mod messages;
 mod noop;
@@ -31,12 +32,13 @@ use std::process::ExitCode;
 
 type Measure = fn(Effort);
 
-const BENCHES: [(&str, Measure); 11] = [
+const BENCHES: [(&str, Measure); 12] = [
     ("messages", messages::measure),
     ("handshakes", handshakes::measure),
     ("events", events::measure),
     ("memory", memory::measure),
     ("call", call::measure),
+    ("isolated", isolated::measure),
     ("tallies", tallies::measure),
     ("chits", chits::measure),
     ("single", chits::single),

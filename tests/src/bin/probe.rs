@@ -2,4 +2,5 @@
 
 fn main() {
     tallyho::plugin::run_probe_if_asked();
+    tallyho::plugin::run_process_if_asked();
 }

@@ -17,6 +17,7 @@ use crate::ledger::signed::Signed;
 use crate::ledger::table::{PluginTable, RolledBack, Serving};
 use crate::ledger::verify::Checked;
 use crate::plugin::Given;
+use crate::plugin::process::LOST;
 use crate::site::addresses::{self, Source};
 use crate::site::relations::RelationRegistry;
 use crate::store::{StoreError, Transaction};
@@ -140,6 +141,7 @@ impl Batch<'_> {
         let host = &*self.turn.host;
         // A build on probation that fails: what it did, and what the generation before made of the event.
         let mut tried = None;
+        let mut lost = false;
         let (services, mut result) = loop {
             let buffer = Buffer::new(&mut *self.transaction);
             let mut services = EventServices::new(buffer, &table, host, checked, self.turn.now, seed);
@@ -147,6 +149,11 @@ impl Batch<'_> {
             services.signed =
                 rehearsed.as_mut().map(Rehearsed::signed).or_else(|| tape.as_ref().map(|_| Signed::default()));
             let result = services.run(plugin, event);
+            // Its process was ended by something else than the event, as far as can be told.
+            if !lost && result.as_ref().is_err_and(|fault| fault.code == LOST) {
+                lost = true;
+                continue;
+            }
             let why = match &result {
                 Err(fault) if fault.kind == FaultKind::Failed && tried.is_none() => fault.to_string(),
                 _ => break (services, result),

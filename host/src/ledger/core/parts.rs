@@ -27,7 +27,7 @@ impl Core {
     pub fn migrate_part(&mut self, swap: &Swap, now: Timestamp) -> Result<(bool, Released), Fault> {
         self.latest = self.latest.max(now);
         let table = self.table.load_full();
-        if table.held(&swap.name) != Some(&Hold::Migrating) {
+        if table.held(&swap.name) != Some(Hold::Migrating) {
             table.named(&swap.name).ok_or_else(|| nobody(&swap.name))?;
             self.replace(Arc::new(table.holding(&swap.name, Some(Hold::Migrating))));
         }

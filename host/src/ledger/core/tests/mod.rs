@@ -8,6 +8,7 @@ mod local;
 mod outgoing;
 mod peers;
 mod probation;
+mod rest;
 mod shadow;
 mod states;
 mod strangers;
