@@ -46,6 +46,10 @@ fn acts() -> Vec<CommandSpec> {
             .argument(
                 Argument::option("ref", ArgumentKind::Json, "invoice data, any JSON").example("{\"inv\":\"A-17\"}"),
             )
+            .argument(
+                Argument::option("life", ArgumentKind::Duration, "how long it may take at most: from 1s to 1h")
+                    .default("120s"),
+            )
             .wait(waiting()),
         CommandSpec::new("clear", "Clear debts that go round in a circle")
             .words(&["lift", "clear"])

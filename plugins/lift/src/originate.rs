@@ -27,6 +27,8 @@ pub struct Order {
     pub memo: Option<String>,
     /// Invoice data.
     pub reference: Option<Value>,
+    /// Seconds that it may take; within the bounds of PROTOCOL 9.1.
+    pub life: i64,
 }
 
 /// L1: makes L and the record, and looks for a way at once. `None` where there is none to a destination that no
@@ -38,13 +40,13 @@ pub struct Order {
 pub fn begin(context: &mut Context<'_>, order: Order) -> Result<Lift, Fault> {
     let (site, now, uuid) = (context.site()?, context.now(), context.uuid());
     let inside = order.find.agent == site.agent;
-    let expires = now.plus(limits::LIFE_SECONDS * limits::SECOND);
+    let expires = now.plus(order.life * limits::SECOND);
     let referee = match inside {
         true => Chad::agent(site.agent.clone()).at(site.host.as_str(), site.port),
         false => referees::accepted(context, None, Some(expires))?.into_iter().next().ok_or_else(no_referee)?,
     };
     let mut core = json!({
-        "lift": uuid, "date": now.text(), "life": limits::LIFE_SECONDS, "units": order.units,
+        "lift": uuid, "date": now.text(), "life": order.life, "units": order.units,
         "find": order.find.party().to_value(), "org": agent(&site), "ref": referee.to_value(),
     });
     let unplanned = parse(core.clone())?;
@@ -75,7 +77,7 @@ pub fn begin(context: &mut Context<'_>, order: Order) -> Result<Lift, Fault> {
             .fix("wait until some are done; see `lift list`"));
     }
     let mut lift = Lift::new(core, Role::Originator, now);
-    lift.exp = lift.core.expires().plus(-limits::LEAST_USEFUL);
+    lift.exp = lift.core.expires().plus(-limits::LEAST_USEFUL.min(order.life * limits::SECOND / 2));
     lift.bottom = order.bottom;
     let (user, other) = (Some(order.user), Some(order.find).filter(|_| lift.bottom.is_none()));
     lift.payment = Payment { user, other, memo: order.memo, reference: order.reference, sign };

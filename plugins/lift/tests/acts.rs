@@ -63,6 +63,9 @@ fn wrong_input_is_told_by_the_argument_with_what_to_do_and_changes_nothing() {
         (json!({ "user": "u0", "to": own, "units": 1 }), "u0 would pay u0"),
         (json!({ "user": "u0", "to": nobody, "units": 1 }), "there is no way"),
         (json!({ "user": "u0", "to": to, "units": 1, "memo": long }), "the lift would have"),
+        (json!({ "user": "u0", "to": to, "units": 1, "life": 0 }), "life: 0 ms"),
+        (json!({ "user": "u0", "to": to, "units": 1, "life": 1_500 }), "life: 1500 ms"),
+        (json!({ "user": "u0", "to": to, "units": 1, "life": 3_601_000 }), "life: 3601000 ms"),
     ];
     for (order, text) in cases {
         let fault = pay(&mut world, order.clone()).unwrap_err();
