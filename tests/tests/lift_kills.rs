@@ -184,6 +184,11 @@ fn killed_at_visits(place: &str, victim: usize, step: usize) -> u32 {
         let paid = ring.pay(0, LAST, UNITS, LIFE);
         let died = revived(&mut ring, victim);
         deaths += u32::from(died);
+        if !died {
+            // It would die of what comes after the lift, a timer say.
+            ring.sites[victim].kill();
+            ring.sites[victim].start();
+        }
         let end = match &paid {
             Ok(lift) => ended(&ring, lift, &before),
             // Whoever asked was not told, and looks at the accounts: it was done or not.
