@@ -18,6 +18,7 @@ mod client;
 mod events;
 mod figures;
 mod handshakes;
+mod lifts;
 mod memory;
 mod messages;
 mod noop;
@@ -31,7 +32,7 @@ use std::process::ExitCode;
 
 type Measure = fn(Effort);
 
-const BENCHES: [(&str, Measure); 11] = [
+const BENCHES: [(&str, Measure); 12] = [
     ("messages", messages::measure),
     ("handshakes", handshakes::measure),
     ("events", events::measure),
@@ -43,6 +44,7 @@ const BENCHES: [(&str, Measure); 11] = [
     ("growth", chits::growth),
     ("referee", rulings::measure),
     ("paths", paths::measure),
+    ("lifts", lifts::measure),
 ];
 
 fn main() -> ExitCode {
