@@ -196,7 +196,7 @@ impl Site {
     /// # Errors
     /// It was not carried out, or its answer not as wanted in time; `what` names that.
     pub fn until<T>(&self, line: &[&str], what: &str, good: impl Fn(&Value) -> Option<T>) -> Result<T, Fault> {
-        self.repeat(line, what, good, |fault| Err(fault))
+        self.repeat(line, what, good, Err)
     }
 
     /// The same of something that the site may not have heard of yet.
