@@ -82,11 +82,8 @@ pub fn begin(context: &mut Context<'_>, order: Order) -> Result<Lift, Fault> {
     let (user, other) = (Some(order.user), Some(order.find).filter(|_| lift.bottom.is_none()));
     lift.payment = Payment { user, other, memo: order.memo, reference: order.reference, sign };
     rules::step(context, &mut lift, Happening::Wanted, &Facts::default())?;
-    if !set_out(context, &mut lift)? {
-        let to = lift.payment.other.clone().unwrap_or_else(|| lift.core.find().clone());
-        if paths::want(context, from(&lift), &to)? != "pend" {
-            return Err(no_way(&lift));
-        }
+    if !set_out(context, &mut lift)? && search(context, &lift)? != SEARCHED {
+        return Err(no_way(&lift));
     }
     Ok(lift)
 }
@@ -128,7 +125,8 @@ fn set_out(context: &mut Context<'_>, lift: &mut Lift) -> Result<bool, Fault> {
     Ok(false)
 }
 
-/// A route has become good, or the search has failed: lifts that wait for it look again.
+/// A route has become good, or the search has failed: lifts that wait for it look again. One that nothing is
+/// looked for any more is given up: no later search is coming that it could wait for.
 ///
 /// # Errors
 /// The host's faults.
@@ -137,7 +135,9 @@ pub fn found(context: &mut Context<'_>, find: &str) -> Result<(), Fault> {
         let Some(mut lift) = store::lift(context, &name)?.filter(|lift| lift.state == State::DraftInit) else {
             continue;
         };
-        set_out(context, &mut lift)?;
+        if !set_out(context, &mut lift)? && search(context, &lift)? != SEARCHED {
+            no_route(context, &mut lift)?;
+        }
     }
     Ok(())
 }
@@ -150,6 +150,19 @@ pub fn give_up(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> 
     if set_out(context, lift)? {
         return Ok(());
     }
+    no_route(context, lift)
+}
+
+/// What the route handler says while it looks for a way.
+const SEARCHED: &str = "pend";
+
+/// Has a way looked for; how far that is.
+fn search(context: &mut Context<'_>, lift: &Lift) -> Result<String, Fault> {
+    let to = lift.payment.other.clone().unwrap_or_else(|| lift.core.find().clone());
+    paths::want(context, from(lift), &to)
+}
+
+fn no_route(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> {
     let facts = Facts { why: Some("noroute".to_owned()), ..Facts::default() };
     rules::step(context, lift, Happening::GivenUp, &facts).map(drop)
 }

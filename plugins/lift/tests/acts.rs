@@ -148,3 +148,20 @@ fn clearing_looks_for_routes_where_it_knows_no_circle() {
     assert_eq!(cleared, json!({ "begun": [], "searched": 1 }), "of two tallies value comes in by one");
     assert_eq!(world.told(1), ["want"]);
 }
+
+#[test]
+fn a_payment_whose_search_has_failed_is_given_up_at_once() {
+    let mut world = World::row(8, 3);
+    let mallory = Chad::user("u2", kit::stranger().id().clone()).at("localhost", 65400);
+    let paid = pay(&mut world, json!({ "user": "u0", "to": mallory.to_string(), "units": 5 })).unwrap();
+    let lift = paid["lift"].as_str().unwrap();
+    let find = json!({ "cuid": "u2", "agent": mallory.agent });
+    // Another search is still under way.
+    world.net.sites[0].call("route", "tell", json!({ "find": find, "status": "good" })).unwrap();
+    world.net.pass(0);
+    assert_eq!(world.state(0, lift), "draft.init");
+    world.net.sites[0].call("route", "tell", json!({ "find": find, "status": "none" })).unwrap();
+    world.net.pass(0);
+    assert_eq!(world.state(0, lift), "void");
+    assert_eq!(world.notices(0).last().unwrap().1, "noroute");
+}
