@@ -64,7 +64,7 @@ pub const TOMBSTONES: u64 = 20_000;
 /// Ways asked for at once: if none of so many can be reserved, no other will do.
 pub const PATHS: u32 = 8;
 
-/// Exits that one promise is sent to, one after the other, at most.
+/// Exits that one promise is sent to, one after the other, at most; and lifts that are tried for one order.
 pub const EXITS: usize = 8;
 
 /// Segments of one lift at one site at most; a lift crosses a site once or twice.

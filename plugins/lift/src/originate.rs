@@ -1,6 +1,6 @@
 //! Lifts that begin here: payments and clearings (PROTOCOL 9.7 L1 to L4, 9.9).
 
-use crate::paths::{self, From};
+use crate::paths::{self, From, Way};
 use crate::plan::Plan;
 use crate::promise::take;
 use crate::record::{Boundary, Lift, Payment, Role, Ruling};
@@ -10,6 +10,7 @@ use crate::table::{Guard, Happening};
 use crate::{chits, limits, referees, store};
 use serde_json::{Value, json};
 use tallyho_plugin::context::SiteAddress;
+use tallyho_plugin::fault::FaultKind;
 use tallyho_plugin::record::{Chad, LiftCore};
 use tallyho_plugin::{Context, Fault};
 
@@ -38,6 +39,66 @@ pub struct Order {
 /// `Refused` where no referee is accepted, or L would be too large; `custody` where the payor's key is kept
 /// elsewhere; the host's faults.
 pub fn begin(context: &mut Context<'_>, order: Order) -> Result<Lift, Fault> {
+    let mut lift = prepare(context, order)?;
+    rules::step(context, &mut lift, Happening::Wanted, &Facts::default())?;
+    if !set_out(context, &mut lift)? && search(context, &lift)? != SEARCHED {
+        return Err(no_way(&lift));
+    }
+    Ok(lift)
+}
+
+/// L7: the lift that takes the place of one of ours whose promise has been given back, where there is time left and
+/// another exit by which a way is known. Of a clearing that is not known yet: what is reserved on its own tally is in
+/// the way. Nothing is written: see [`begin_instead`].
+///
+/// # Errors
+/// The host's faults.
+pub fn instead(context: &mut Context<'_>, lift: &Lift) -> Result<Option<Lift>, Fault> {
+    let (Some(top), Some(user)) = (&lift.top, lift.payment.user.clone()) else { return Ok(None) };
+    let left = lift.core.expires().0.saturating_sub(context.now().0) / limits::SECOND;
+    let tried = lift.tried.saturating_add(1);
+    if left * limits::SECOND < least_useful(lift.core.life()) || tried as usize >= limits::EXITS {
+        return Ok(None);
+    }
+    let Payment { other, memo, reference, .. } = lift.payment.clone();
+    let find = other.unwrap_or_else(|| lift.core.find().clone());
+    let bottom = lift.bottom.clone();
+    let order = Order { units: lift.core.units(), find, user, bottom, memo, reference, life: left };
+    let mut next = match prepare(context, order) {
+        Ok(next) => next,
+        // As when no referee is accepted any more, or the payor would have to sign elsewhere.
+        Err(fault) if !matches!(fault.kind, FaultKind::Failed | FaultKind::Host) => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    next.avoid = lift.avoid.iter().cloned().chain([top.tally.clone()]).collect();
+    (next.tried, next.instead_of) = (tried, Some(lift.core.uuid().to_owned()));
+    let known = next.bottom.is_some() || !ways(context, &next)?.is_empty();
+    Ok(Some(next).filter(|_| known))
+}
+
+/// What [`instead`] has made sets out, now that `before` has ended and its reservations are given back.
+///
+/// # Errors
+/// The host's faults.
+pub fn begin_instead(context: &mut Context<'_>, before: &mut Lift, mut lift: Lift) -> Result<(), Fault> {
+    if before.instead.is_none() {
+        if ways(context, &lift)?.is_empty() {
+            return Ok(());
+        }
+        before.instead = Some(lift.core.uuid().to_owned());
+        store::put(context, before, before.state)?;
+    }
+    rules::step(context, &mut lift, Happening::Wanted, &Facts::default())?;
+    if set_out(context, &mut lift)? { Ok(()) } else { no_route(context, &mut lift) }
+}
+
+/// Milliseconds before its end at which a lift of so many seconds without a way is given up.
+fn least_useful(life: i64) -> i64 {
+    limits::LEAST_USEFUL.min(life * limits::SECOND / 2)
+}
+
+/// L and what is kept of it, of which nothing is written.
+fn prepare(context: &mut Context<'_>, order: Order) -> Result<Lift, Fault> {
     let (site, now, uuid) = (context.site()?, context.now(), context.uuid());
     let inside = order.find.agent == site.agent;
     let expires = now.plus(order.life * limits::SECOND);
@@ -77,14 +138,10 @@ pub fn begin(context: &mut Context<'_>, order: Order) -> Result<Lift, Fault> {
             .fix("wait until some are done; see `lift list`"));
     }
     let mut lift = Lift::new(core, Role::Originator, now);
-    lift.exp = lift.core.expires().plus(-limits::LEAST_USEFUL.min(order.life * limits::SECOND / 2));
+    lift.exp = lift.core.expires().plus(-least_useful(order.life));
     lift.bottom = order.bottom;
     let (user, other) = (Some(order.user), Some(order.find).filter(|_| lift.bottom.is_none()));
     lift.payment = Payment { user, other, memo: order.memo, reference: order.reference, sign };
-    rules::step(context, &mut lift, Happening::Wanted, &Facts::default())?;
-    if !set_out(context, &mut lift)? && search(context, &lift)? != SEARCHED {
-        return Err(no_way(&lift));
-    }
     Ok(lift)
 }
 
@@ -103,15 +160,7 @@ fn set_out(context: &mut Context<'_>, lift: &mut Lift) -> Result<bool, Fault> {
             return Ok(true);
         }
     }
-    let (find, units) = (lift.core.find().clone(), Some(lift.core.units()));
-    for way in paths::find(context, from(lift), &find, units, &lift.avoid)? {
-        let enters = match &lift.bottom {
-            Some(bottom) => way.edges.first().is_some_and(|edge| edge.tally == bottom.tally),
-            None => true,
-        };
-        if !enters {
-            continue;
-        }
+    for way in ways(context, lift)? {
         let Some(guard) = take(context, lift, way)? else { continue };
         let mut facts = Facts::default().holding(&[guard]);
         if guard == Guard::Inside {
@@ -123,6 +172,16 @@ fn set_out(context: &mut Context<'_>, lift: &mut Lift) -> Result<bool, Fault> {
         return Ok(true);
     }
     Ok(false)
+}
+
+/// Ways that are known, the best first.
+fn ways(context: &mut Context<'_>, lift: &Lift) -> Result<Vec<Way>, Fault> {
+    let ways = paths::find(context, from(lift), lift.core.find(), Some(lift.core.units()), &lift.avoid)?;
+    let enters = |way: &Way| match &lift.bottom {
+        Some(bottom) => way.edges.first().is_some_and(|edge| edge.tally == bottom.tally),
+        None => true,
+    };
+    Ok(ways.into_iter().filter(enters).collect())
 }
 
 /// A route has become good, or the search has failed: lifts that wait for it look again. One that nothing is
