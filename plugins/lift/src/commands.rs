@@ -39,6 +39,15 @@ struct Clear {
 /// # Errors
 /// `Usage` naming the argument at fault; see [`originate::begin`].
 pub fn pay(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
+    let order = wanted(command, context)?;
+    originate::begin(context, order).map(|lift| answer(&lift))
+}
+
+/// The order that the arguments of `pay` make.
+///
+/// # Errors
+/// `Usage` naming the argument at fault.
+pub(crate) fn wanted(command: &Command, context: &mut Context<'_>) -> Result<Order, Fault> {
     let Pay { user, to, units, memo, reference, life } = command.arguments()?;
     context.user(&user)?;
     let invoice = payee(&to)?;
@@ -60,8 +69,7 @@ pub fn pay(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault>
     let reference = reference.or(invoice.reference).filter(|value| !value.is_null());
     let memo = memo.or(invoice.memo).filter(|memo| !memo.is_empty());
     let life = life.map_or(Ok(limits::LIFE_SECONDS), seconds)?;
-    let order = Order { units, find: invoice.chad, user, bottom: None, memo, reference, life };
-    originate::begin(context, order).map(|lift| answer(&lift))
+    Ok(Order { units, find: invoice.chad, user, bottom: None, memo, reference, life, signed: None })
 }
 
 /// `clear {user?}` → `{begun: [lift…], searched}`: lifts over all circles that are known, of as much as they
@@ -96,7 +104,8 @@ pub fn clear(command: &Command, context: &mut Context<'_>) -> Result<Value, Faul
             continue;
         }
         let life = limits::LIFE_SECONDS;
-        let order = Order { units: most, find, user, bottom: Some(bottom), memo: None, reference: None, life };
+        let (memo, reference, signed) = (None, None, None);
+        let order = Order { units: most, find, user, bottom: Some(bottom), memo, reference, life, signed };
         begun.push(answer(&originate::begin(context, order)?));
     }
     Ok(json!({ "begun": begun, "searched": searched }))
@@ -115,7 +124,7 @@ fn halves(context: &mut Context<'_>, user: Option<&str>) -> Result<Vec<(String, 
 }
 
 /// A lift's life in the seconds that L has.
-fn seconds(life: i64) -> Result<i64, Fault> {
+pub(crate) fn seconds(life: i64) -> Result<i64, Fault> {
     let whole = Some(life / limits::SECOND).filter(|seconds| seconds * limits::SECOND == life);
     whole.filter(|seconds| (1..=limits::LIFE_SECONDS_MOST).contains(seconds)).ok_or_else(|| {
         Fault::usage(format!("life: {life} ms is no life of a lift"))

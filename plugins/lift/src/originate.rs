@@ -1,5 +1,6 @@
 //! Lifts that begin here: payments and clearings (PROTOCOL 9.7 L1 to L4, 9.9).
 
+use crate::orders::Signature;
 use crate::paths::{self, From, Way};
 use crate::plan::Plan;
 use crate::promise::take;
@@ -11,7 +12,7 @@ use crate::{chits, limits, referees, store};
 use serde_json::{Value, json};
 use tallyho_plugin::context::SiteAddress;
 use tallyho_plugin::fault::FaultKind;
-use tallyho_plugin::record::{Chad, LiftCore};
+use tallyho_plugin::record::{Chad, LiftCore, Timestamp};
 use tallyho_plugin::{Context, Fault};
 
 /// What is wanted of a new lift.
@@ -30,6 +31,8 @@ pub struct Order {
     pub reference: Option<Value>,
     /// Seconds that it may take; within the bounds of PROTOCOL 9.1.
     pub life: i64,
+    /// The payor's signature, where the key is kept elsewhere.
+    pub signed: Option<Signature>,
 }
 
 /// L1: makes L and the record, and looks for a way at once. `None` where there is none to a destination that no
@@ -63,7 +66,7 @@ pub fn instead(context: &mut Context<'_>, lift: &Lift) -> Result<Option<Lift>, F
     let Payment { other, memo, reference, .. } = lift.payment.clone();
     let find = other.unwrap_or_else(|| lift.core.find().clone());
     let bottom = lift.bottom.clone();
-    let order = Order { units: lift.core.units(), find, user, bottom, memo, reference, life: left };
+    let order = Order { units: lift.core.units(), find, user, bottom, memo, reference, life: left, signed: None };
     let mut next = match prepare(context, order) {
         Ok(next) => next,
         // As when no referee is accepted any more, or the payor would have to sign elsewhere.
@@ -99,30 +102,29 @@ fn least_useful(life: i64) -> i64 {
 
 /// L and what is kept of it, of which nothing is written.
 fn prepare(context: &mut Context<'_>, order: Order) -> Result<Lift, Fault> {
-    let (site, now, uuid) = (context.site()?, context.now(), context.uuid());
+    let (site, now) = (context.site()?, context.now());
+    let (uuid, date) = match &order.signed {
+        Some(signed) => (signed.lift.clone(), signed.date),
+        None => (context.uuid(), now),
+    };
     let inside = order.find.agent == site.agent;
-    let expires = now.plus(order.life * limits::SECOND);
+    let expires = date.plus(order.life * limits::SECOND);
     let referee = match inside {
         true => Chad::agent(site.agent.clone()).at(site.host.as_str(), site.port),
         false => referees::accepted(context, None, Some(expires))?.into_iter().next().ok_or_else(no_referee)?,
     };
     let mut core = json!({
-        "lift": uuid, "date": now.text(), "life": order.life, "units": order.units,
+        "lift": uuid, "date": date.text(), "life": order.life, "units": order.units,
         "find": order.find.party().to_value(), "org": agent(&site), "ref": referee.to_value(),
     });
     let unplanned = parse(core.clone())?;
-    let plan = match &order.bottom {
-        Some(_) => Plan::Circle { user: order.user.clone() },
+    let (plan, sign) = match &order.bottom {
+        Some(_) => (Plan::Circle { user: order.user.clone() }, None),
         None => {
-            let text = order_text(&unplanned, &order.reference, &order.memo)?;
-            let sign = context.sign_user(&order.user, text.as_bytes())?;
+            let sign = Some(signature(context, &order, &unplanned)?);
             let (payor, reference, memo) = (order.user.clone(), order.reference.clone(), order.memo.clone());
-            Plan::Payment { payor, reference, memo, sign: Some(sign) }
+            (Plan::Payment { payor, reference, memo, sign: sign.clone() }, sign)
         }
-    };
-    let sign = match &plan {
-        Plan::Payment { sign, .. } => sign.clone(),
-        Plan::Circle { .. } => None,
     };
     if !inside {
         core["org"]["plan"] = plan.seal(&order.find.agent, &uuid, context)?.into();
@@ -231,6 +233,43 @@ fn from(lift: &Lift) -> From<'_> {
     match &lift.bottom {
         Some(bottom) => From::Tally(&bottom.user, &bottom.tally),
         None => From::User(lift.payment.user.as_deref().unwrap_or_default()),
+    }
+}
+
+/// What the payor signs, if it were this lift.
+///
+/// # Errors
+/// `Usage` where it cannot be expressed; the host's faults.
+pub fn text(context: &mut Context<'_>, order: &Order, uuid: &str, date: Timestamp) -> Result<String, Fault> {
+    let site = context.site()?;
+    // Neither the referee nor the life is part of it.
+    let core = json!({
+        "lift": uuid, "date": date.text(), "life": order.life, "units": order.units,
+        "find": order.find.party().to_value(), "org": agent(&site), "ref": agent(&site),
+    });
+    order_text(&parse(core)?, &order.reference, &order.memo)
+}
+
+/// The payor's signature over the order: the one handed in, or made here.
+fn signature(context: &mut Context<'_>, order: &Order, core: &LiftCore) -> Result<String, Fault> {
+    let text = order_text(core, &order.reference, &order.memo)?;
+    let Some(signed) = &order.signed else {
+        return context.sign_user(&order.user, text.as_bytes()).map_err(|fault| match fault.code.as_str() {
+            "custody" => fault.fix("`lift draft` prints the text to sign, and `lift accept` takes the signature"),
+            _ => fault,
+        });
+    };
+    if store::hash_of(context, core.uuid(), None)?.is_some() {
+        return Err(Fault::refused(format!("lift {} has begun already", core.uuid()))
+            .code("known")
+            .fix("see `lift show`; `lift draft` writes another order"));
+    }
+    let public = context.user(&order.user)?.cert["public"].clone();
+    match context.verify_user(&public, text.as_bytes(), &signed.sign) {
+        true => Ok(signed.sign.clone()),
+        false => Err(Fault::refused(format!("the signature is not {}'s over the order's text", order.user))
+            .code("signature")
+            .fix("sign exactly what `lift draft` has printed as `text`")),
     }
 }
 
