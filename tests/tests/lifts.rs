@@ -124,3 +124,41 @@ fn a_payor_whose_key_is_kept_elsewhere_pays_by_an_order_and_a_signature() {
     let again = a.attempt(&["lift", "accept", order, "--signature", &signature]);
     assert!(again.code == Some(1) && again.errors.contains("begun already"), "{again:?}");
 }
+
+#[test]
+fn a_payment_that_one_site_will_not_carry_goes_over_another() {
+    let sites = ["alice", "bob", "carol", "dave", "judge"].map(|user| Site::with_users(&[user]));
+    let [a, b, c, d, judge] = &sites;
+    // Two ways from alice to dave; bob's carries more and is tried first.
+    for ((stock, creditor), (foil, debtor), units) in [
+        ((a, "alice"), (b, "bob"), "10000"),
+        ((b, "bob"), (d, "dave"), "10000"),
+        ((a, "alice"), (c, "carol"), "8000"),
+        ((c, "carol"), (d, "dave"), "8000"),
+    ] {
+        let tally = partners(stock, creditor, foil, debtor);
+        foil.command(&["chit", "pay", &tally, units, "--user", debtor, "--wait", "confirmed"]);
+    }
+    judge.command(&["referee", "serve", "all"]);
+    let referee = address(judge, "judge").split_once(':').unwrap().1.to_owned();
+    for site in [a, c, d] {
+        site.command(&["referee", "accept", &referee]);
+    }
+    let dave = address(d, "dave");
+    a.command(&["route", "find", &dave, "--user", "alice"]);
+    let good = |list: &Value| list.as_array().unwrap().iter().filter(|route| route["status"] == "good").count();
+    a.until(&["route", "list"], |list| good(list) == 2);
+
+    let paid = a.command(&["lift", "pay", "3000", "--user", "alice", "--to", &dave, "--wait", "good"]);
+    assert_eq!(paid["state"], "good", "{paid}");
+    let shown = a.command(&["lift", "show", paid["lift"].as_str().unwrap()]);
+    assert_eq!(shown["bottom"], Value::Null);
+    let first = a.command(&["lift", "show", shown["instead_of"].as_str().unwrap()]);
+    assert_eq!(
+        (&first["state"], &first["why"], &first["instead"]),
+        (&json!("void"), &json!("referee"), &shown["lift"])
+    );
+    let sums = || [a, b, c, d].map(|site| net(site).iter().sum::<i64>());
+    until(|| sums() == [15_000, 0, 0, -15_000]);
+    assert_eq!(a.command(&["lift", "list"]), json!([]));
+}
