@@ -11,6 +11,7 @@ pub mod payers;
 pub mod peer;
 pub mod pipe;
 pub mod plugins;
+pub mod rings;
 pub mod services;
 pub mod sim;
 pub mod site;

@@ -2,7 +2,7 @@
 
 use crate::pipe::Pipe;
 use crate::plugins::{build_library, build_program};
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -242,6 +242,22 @@ impl Site {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Has the site stand still: it neither reads nor answers, as if it were cut off.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn freeze(&self) {
+        kill_process(self.process(), Signal::STOP).expect("a process of ours can be stopped");
+    }
+
+    /// Has it go on.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn thaw(&self) {
+        kill_process(self.process(), Signal::CONT).expect("a process of ours can be continued");
     }
 
     /// Bytes of memory that the site's process holds (Linux).

@@ -215,9 +215,46 @@ fn where_a_subject_says_it_is_now_holds_from_its_next_ticket_on() {
 
 #[test]
 fn the_demo_ends_well_with_every_site_agreeing() {
-    let output = std::process::Command::new(tallyho_tests::site::program()).args(["--json", "demo"]).output();
-    let output = output.expect("the program runs");
-    let told: Value = serde_json::from_slice(&output.stdout).expect("one JSON value");
-    assert_eq!(told["ok"], true, "{told} {}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(0));
+    let demo = |words: &[&str]| {
+        let output = std::process::Command::new(tallyho_tests::site::program()).args(words).output();
+        output.expect("the program runs")
+    };
+    // For people and for scripts, at the same time.
+    let (plain, json) = std::thread::scope(|scope| {
+        let json = scope.spawn(|| demo(&["--json", "demo"]));
+        (demo(&["demo"]), json.join().expect("it is run"))
+    });
+    let told: Value = serde_json::from_slice(&json.stdout).expect("one JSON value");
+    assert_eq!(told["ok"], true, "{told} {}", String::from_utf8_lossy(&json.stderr));
+    assert_eq!(json.status.code(), Some(0));
+    let names: Vec<&str> = told["steps"].as_array().unwrap().iter().filter_map(|step| step["name"].as_str()).collect();
+    let lifts = ["five", "credit", "lift", "ring", "clear", "cut-off", "expire", "close", "stop"];
+    assert_eq!(names[names.len() - lifts.len()..], lifts);
+
+    let text = String::from_utf8(plain.stdout).unwrap();
+    assert_eq!(plain.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&plain.stderr));
+    let rows: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(rows.iter().filter(|row| row.starts_with('✓')).count(), names.len(), "{text}");
+    let with = |word: &str| rows.iter().position(|row| row.starts_with('✓') && row.contains(word)).expect(word) + 1;
+    // Who pays has less, who is paid more, those in between what they had.
+    let paid = [
+        "debts in milli-CHIPs before after",
+        "bob owes alice 15000 12000",
+        "carol owes bob 12000 9000",
+        "dave owes carol 11000 8000",
+        "erin owes dave 10000 7000",
+        "alice has in all 15000 12000",
+        "bob has in all -3000 -3000",
+        "carol has in all -1000 -1000",
+        "dave has in all -1000 -1000",
+        "erin has in all -10000 -7000",
+    ];
+    assert_eq!(rows[with("alice has paid erin")..][..paid.len()], paid, "{text}");
+    let debts = |word: &str| -> Vec<&str> {
+        let debts = rows[with(word)..].iter().skip(1).take(5);
+        debts.map(|row| row.rsplit(' ').next().unwrap_or_default()).collect()
+    };
+    assert_eq!(debts("the ring is cleared"), ["6000", "3000", "2000", "1000", "0"]);
+    assert_eq!(debts("in the middle of a payment"), ["5500", "2500", "1500", "500", "0"]);
+    assert_eq!(debts("the referee has ruled it void"), ["5500", "2500", "1500", "500", "0"]);
 }

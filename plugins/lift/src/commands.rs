@@ -23,6 +23,9 @@ struct Pay {
     memo: Option<String>,
     #[serde(default, rename = "ref")]
     reference: Option<Value>,
+    /// Milliseconds.
+    #[serde(default)]
+    life: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -31,12 +34,21 @@ struct Clear {
     user: Option<String>,
 }
 
-/// `pay {user, to, units?, memo?, ref?}` → `{lift, hash, state, units, to}`.
+/// `pay {user, to, units?, memo?, ref?, life?}` → `{lift, hash, state, units, to}`.
 ///
 /// # Errors
 /// `Usage` naming the argument at fault; see [`originate::begin`].
 pub fn pay(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
-    let Pay { user, to, units, memo, reference } = command.arguments()?;
+    let order = wanted(command, context)?;
+    originate::begin(context, order).map(|lift| answer(&lift))
+}
+
+/// The order that the arguments of `pay` make.
+///
+/// # Errors
+/// `Usage` naming the argument at fault.
+pub(crate) fn wanted(command: &Command, context: &mut Context<'_>) -> Result<Order, Fault> {
+    let Pay { user, to, units, memo, reference, life } = command.arguments()?;
     context.user(&user)?;
     let invoice = payee(&to)?;
     let units = units.or(invoice.units).ok_or_else(|| {
@@ -56,8 +68,8 @@ pub fn pay(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault>
     }
     let reference = reference.or(invoice.reference).filter(|value| !value.is_null());
     let memo = memo.or(invoice.memo).filter(|memo| !memo.is_empty());
-    let order = Order { units, find: invoice.chad, user, bottom: None, memo, reference };
-    originate::begin(context, order).map(|lift| answer(&lift))
+    let life = life.map_or(Ok(limits::LIFE_SECONDS), seconds)?;
+    Ok(Order { units, find: invoice.chad, user, bottom: None, memo, reference, life, signed: None })
 }
 
 /// `clear {user?}` → `{begun: [lift…], searched}`: lifts over all circles that are known, of as much as they
@@ -91,7 +103,9 @@ pub fn clear(command: &Command, context: &mut Context<'_>) -> Result<Value, Faul
             searched += 1;
             continue;
         }
-        let order = Order { units: most, find, user, bottom: Some(bottom), memo: None, reference: None };
+        let life = limits::LIFE_SECONDS;
+        let (memo, reference, signed) = (None, None, None);
+        let order = Order { units: most, find, user, bottom: Some(bottom), memo, reference, life, signed };
         begun.push(answer(&originate::begin(context, order)?));
     }
     Ok(json!({ "begun": begun, "searched": searched }))
@@ -107,6 +121,16 @@ fn halves(context: &mut Context<'_>, user: Option<&str>) -> Result<Vec<(String, 
         Some((user.to_owned(), tally.to_owned()))
     };
     Ok(rows.iter().filter_map(|(key, ())| half(key)).collect())
+}
+
+/// A lift's life in the seconds that L has.
+pub(crate) fn seconds(life: i64) -> Result<i64, Fault> {
+    let whole = Some(life / limits::SECOND).filter(|seconds| seconds * limits::SECOND == life);
+    whole.filter(|seconds| (1..=limits::LIFE_SECONDS_MOST).contains(seconds)).ok_or_else(|| {
+        Fault::usage(format!("life: {life} ms is no life of a lift"))
+            .code("life")
+            .fix("give whole seconds from 1s to 1h, for example 120s")
+    })
 }
 
 /// Whom to pay, and what an invoice says beside.

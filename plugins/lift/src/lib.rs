@@ -1,7 +1,7 @@
 //! Lifts (PROTOCOL 9): value moved over a chain of tallies, all of it or none, by a referee's ruling.
 //!
 //! [`table`] is the law: PROTOCOL 9.7 row by row, over the states of [`state`]; [`rules`] applies it to one
-//! [`record`], and [`invariants`] looks at every change before it becomes durable. [`originate`], [`promise`],
+//! [`record`], and [`invariants`] looks at every change before it becomes durable. [`originate`], [`orders`], [`promise`],
 //! [`messages`], [`deliveries`] and [`clock`] turn events into what can happen; [`asking`] is the procedure for
 //! overdue lifts. [`chits`], [`paths`] and [`referees`] call the other handlers, [`plan`] has the originator's plan
 //! sealed and opened, [`say`] sends. [`store`] keeps lifts, [`sweep`] lets them go, [`view`] and [`notices`] tell
@@ -18,6 +18,7 @@ pub mod limits;
 mod manifest;
 pub mod messages;
 pub mod notices;
+pub mod orders;
 pub mod originate;
 pub mod paths;
 pub mod plan;
@@ -60,6 +61,8 @@ impl Handler for Lifts {
     fn command(&self, command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
         match command.name.as_str() {
             "pay" => commands::pay(command, context),
+            "draft" => orders::draft(command, context),
+            "accept" => orders::accept(command, context),
             "clear" => commands::clear(command, context),
             "list" => view::list(command, context),
             "show" => view::show(command, context),

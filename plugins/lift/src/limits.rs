@@ -3,8 +3,11 @@
 /// A second.
 pub const SECOND: i64 = 1_000;
 
-/// Seconds that a lift of ours may take (PROTOCOL 9.1, appendix B: lifts.life).
+/// Seconds that a lift of ours may take where nothing is said (PROTOCOL 9.1, appendix B: lifts.life).
 pub const LIFE_SECONDS: i64 = 120;
+
+/// Seconds that a lift may take at most (PROTOCOL 9.1, O-51).
+pub const LIFE_SECONDS_MOST: i64 = 3_600;
 
 /// A promise with less life left than this is refused (PROTOCOL 9.3 item 2, lifts.minlife).
 pub const LEAST_LIFE: i64 = SECOND;
@@ -13,7 +16,7 @@ pub const LEAST_LIFE: i64 = SECOND;
 pub const AHEAD: i64 = 60 * SECOND;
 
 /// A lift of ours that has no way yet is given up with so much of its life left: five sites need some
-/// seconds to promise, and the referee some to rule.
+/// seconds to promise, and the referee some to rule. Of a life that is shorter than twice this, it is half.
 pub const LEAST_USEFUL: i64 = 15 * SECOND;
 
 /// An exit that cannot be reached is given up for another one after this part of what life is left, so
@@ -61,7 +64,7 @@ pub const TOMBSTONES: u64 = 20_000;
 /// Ways asked for at once: if none of so many can be reserved, no other will do.
 pub const PATHS: u32 = 8;
 
-/// Exits that one promise is sent to, one after the other, at most.
+/// Exits that one promise is sent to, one after the other, at most; and lifts that are tried for one order.
 pub const EXITS: usize = 8;
 
 /// Segments of one lift at one site at most; a lift crosses a site once or twice.

@@ -25,32 +25,48 @@ pub fn manifest() -> Manifest {
 }
 
 fn acts() -> Vec<CommandSpec> {
+    let order = Argument::positional("order", ArgumentKind::Text, "what `lift draft` has printed as `order`");
+    let signature =
+        Argument::option("signature", ArgumentKind::Text, "the payor's, over what it has printed as `text`");
     vec![
-        CommandSpec::new("pay", "Pay somebody over other people's tallies")
-            .words(&["lift", "pay"])
-            .argument(optional(
-                Argument::positional(
-                    "units",
-                    ArgumentKind::Integer,
-                    "how much, in milli-CHIPs; as the invoice says where not given",
-                )
-                .example("12000"),
-            ))
-            .argument(user("who pays").required())
-            .argument(
-                Argument::option("to", ArgumentKind::JsonOrText, "whom: an address, or an invoice")
-                    .example("bob:rfqhPl-TxQJ084VSssaPvQwnHjupzGwoE0-YDoVy4TM@localhost:65435")
-                    .required(),
-            )
-            .argument(Argument::option("memo", ArgumentKind::Text, "what for").example("\"Rye loaf\""))
-            .argument(
-                Argument::option("ref", ArgumentKind::Json, "invoice data, any JSON").example("{\"inv\":\"A-17\"}"),
-            )
+        payment("pay", "Pay somebody over other people's tallies").argument(life()).wait(waiting()),
+        payment("draft", "Write a payment for a user who signs elsewhere; then `lift accept`"),
+        CommandSpec::new("accept", "Carry out a payment that its payor has signed elsewhere")
+            .words(&["lift", "accept"])
+            .argument(order)
+            .argument(signature.required())
+            .argument(life())
             .wait(waiting()),
         CommandSpec::new("clear", "Clear debts that go round in a circle")
             .words(&["lift", "clear"])
             .argument(user("whose tallies; everybody's where not given")),
     ]
+}
+
+/// A command that says who pays whom how much.
+fn payment(name: &str, about: &str) -> CommandSpec {
+    CommandSpec::new(name, about)
+        .words(&["lift", name])
+        .argument(optional(
+            Argument::positional(
+                "units",
+                ArgumentKind::Integer,
+                "how much, in milli-CHIPs; as the invoice says where not given",
+            )
+            .example("12000"),
+        ))
+        .argument(user("who pays").required())
+        .argument(
+            Argument::option("to", ArgumentKind::JsonOrText, "whom: an address, or an invoice")
+                .example("bob:rfqhPl-TxQJ084VSssaPvQwnHjupzGwoE0-YDoVy4TM@localhost:65435")
+                .required(),
+        )
+        .argument(Argument::option("memo", ArgumentKind::Text, "what for").example("\"Rye loaf\""))
+        .argument(Argument::option("ref", ArgumentKind::Json, "invoice data, any JSON").example("{\"inv\":\"A-17\"}"))
+}
+
+fn life() -> Argument {
+    Argument::option("life", ArgumentKind::Duration, "how long it may take at most: from 1s to 1h").default("120s")
 }
 
 fn views() -> Vec<CommandSpec> {

@@ -1,10 +1,10 @@
 //! Messages about lifts on record (PROTOCOL 9.2); a `promise` is dealt with by [`crate::promise`].
 
-use crate::record::{Lift, Name, Ruling};
+use crate::record::{Lift, Name, Role, Ruling};
 use crate::rules::{self, Facts};
 use crate::state::State;
 use crate::table::{Guard, Happening};
-use crate::{asking, chits, promise, referees, store};
+use crate::{asking, chits, originate, promise, referees, store};
 use serde::Deserialize;
 use serde_json::Value;
 use tallyho_plugin::fault::STRIKE;
@@ -108,7 +108,17 @@ fn fail(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
             if swaps && promise::other_exit(context, &mut lift)? {
                 facts = facts.holding(&[Guard::OtherExit]);
             }
+            let next = match lift.role {
+                Role::Originator => originate::instead(context, &lift)?,
+                _ => None,
+            };
+            // A payor is not told that it is over where it goes on.
+            let payment = next.as_ref().filter(|next| next.bottom.is_none());
+            lift.instead = payment.map(|next| next.core.uuid().to_owned());
             rules::step(context, &mut lift, Happening::PeerFail, &facts)?;
+            if let Some(next) = next {
+                originate::begin_instead(context, &mut lift, next)?;
+            }
         }
     }
     Ok(())
@@ -120,7 +130,7 @@ fn term(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
     // Over the closing tally where it comes back to us, over none where it does not (PROTOCOL 9.2).
     let name = Name { hash: hash.clone(), bottom: message.tally.clone() };
     let Some(mut lift) = store::lift(context, &name)?.filter(|lift| lift.core.uuid() == uuid) else { return Ok(()) };
-    if lift.role != crate::record::Role::Originator {
+    if lift.role != Role::Originator {
         return Ok(());
     }
     let arrived = term.agent == lift.core.find().agent && term.hash == hash && stands(context, term.check())?;

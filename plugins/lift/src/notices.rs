@@ -31,8 +31,10 @@ pub fn tell(context: &mut Context<'_>, lift: &Lift, reason: &str) -> Result<(), 
         if let Some(other) = &payment.other {
             notice["other"] = other.to_value();
         }
-        if let Some(why) = &lift.why {
-            notice["why"] = why.as_str().into();
+        for (name, text) in [("why", &lift.why), ("instead", &lift.instead), ("instead_of", &lift.instead_of)] {
+            if let Some(text) = text {
+                notice[name] = text.as_str().into();
+            }
         }
         context.notice(user, &notice)?;
     }
@@ -44,6 +46,8 @@ fn status(lift: &Lift, reason: &str) -> &'static str {
     match reason {
         "good" => "good",
         "found" | "promised" | "arrived" => "pend",
+        // Another lift goes on with it.
+        "fail" if lift.instead.is_some() => "pend",
         // Of a lift that is final.
         "contradiction" => lift.state.code(),
         _ => "void",

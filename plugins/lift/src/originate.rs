@@ -1,6 +1,7 @@
 //! Lifts that begin here: payments and clearings (PROTOCOL 9.7 L1 to L4, 9.9).
 
-use crate::paths::{self, From};
+use crate::orders::Signature;
+use crate::paths::{self, From, Way};
 use crate::plan::Plan;
 use crate::promise::take;
 use crate::record::{Boundary, Lift, Payment, Role, Ruling};
@@ -10,7 +11,8 @@ use crate::table::{Guard, Happening};
 use crate::{chits, limits, referees, store};
 use serde_json::{Value, json};
 use tallyho_plugin::context::SiteAddress;
-use tallyho_plugin::record::{Chad, LiftCore};
+use tallyho_plugin::fault::FaultKind;
+use tallyho_plugin::record::{Chad, LiftCore, Timestamp};
 use tallyho_plugin::{Context, Fault};
 
 /// What is wanted of a new lift.
@@ -27,6 +29,10 @@ pub struct Order {
     pub memo: Option<String>,
     /// Invoice data.
     pub reference: Option<Value>,
+    /// Seconds that it may take; within the bounds of PROTOCOL 9.1.
+    pub life: i64,
+    /// The payor's signature, where the key is kept elsewhere.
+    pub signed: Option<Signature>,
 }
 
 /// L1: makes L and the record, and looks for a way at once. `None` where there is none to a destination that no
@@ -36,30 +42,89 @@ pub struct Order {
 /// `Refused` where no referee is accepted, or L would be too large; `custody` where the payor's key is kept
 /// elsewhere; the host's faults.
 pub fn begin(context: &mut Context<'_>, order: Order) -> Result<Lift, Fault> {
-    let (site, now, uuid) = (context.site()?, context.now(), context.uuid());
+    let mut lift = prepare(context, order)?;
+    rules::step(context, &mut lift, Happening::Wanted, &Facts::default())?;
+    if !set_out(context, &mut lift)? && search(context, &lift)? != SEARCHED {
+        return Err(no_way(&lift));
+    }
+    Ok(lift)
+}
+
+/// L7: the lift that takes the place of one of ours whose promise has been given back, where there is time left and
+/// another exit by which a way is known. Of a clearing that is not known yet: what is reserved on its own tally is in
+/// the way. Nothing is written: see [`begin_instead`].
+///
+/// # Errors
+/// The host's faults.
+pub fn instead(context: &mut Context<'_>, lift: &Lift) -> Result<Option<Lift>, Fault> {
+    let (Some(top), Some(user)) = (&lift.top, lift.payment.user.clone()) else { return Ok(None) };
+    let left = lift.core.expires().0.saturating_sub(context.now().0) / limits::SECOND;
+    let tried = lift.tried.saturating_add(1);
+    if left * limits::SECOND < least_useful(lift.core.life()) || tried as usize >= limits::EXITS {
+        return Ok(None);
+    }
+    let Payment { other, memo, reference, .. } = lift.payment.clone();
+    let find = other.unwrap_or_else(|| lift.core.find().clone());
+    let bottom = lift.bottom.clone();
+    let order = Order { units: lift.core.units(), find, user, bottom, memo, reference, life: left, signed: None };
+    let mut next = match prepare(context, order) {
+        Ok(next) => next,
+        // As when no referee is accepted any more, or the payor would have to sign elsewhere.
+        Err(fault) if !matches!(fault.kind, FaultKind::Failed | FaultKind::Host) => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    next.avoid = lift.avoid.iter().cloned().chain([top.tally.clone()]).collect();
+    (next.tried, next.instead_of) = (tried, Some(lift.core.uuid().to_owned()));
+    let known = next.bottom.is_some() || !ways(context, &next)?.is_empty();
+    Ok(Some(next).filter(|_| known))
+}
+
+/// What [`instead`] has made sets out, now that `before` has ended and its reservations are given back.
+///
+/// # Errors
+/// The host's faults.
+pub fn begin_instead(context: &mut Context<'_>, before: &mut Lift, mut lift: Lift) -> Result<(), Fault> {
+    if before.instead.is_none() {
+        if ways(context, &lift)?.is_empty() {
+            return Ok(());
+        }
+        before.instead = Some(lift.core.uuid().to_owned());
+        store::put(context, before, before.state)?;
+    }
+    rules::step(context, &mut lift, Happening::Wanted, &Facts::default())?;
+    if set_out(context, &mut lift)? { Ok(()) } else { no_route(context, &mut lift) }
+}
+
+/// Milliseconds before its end at which a lift of so many seconds without a way is given up.
+fn least_useful(life: i64) -> i64 {
+    limits::LEAST_USEFUL.min(life * limits::SECOND / 2)
+}
+
+/// L and what is kept of it, of which nothing is written.
+fn prepare(context: &mut Context<'_>, order: Order) -> Result<Lift, Fault> {
+    let (site, now) = (context.site()?, context.now());
+    let (uuid, date) = match &order.signed {
+        Some(signed) => (signed.lift.clone(), signed.date),
+        None => (context.uuid(), now),
+    };
     let inside = order.find.agent == site.agent;
-    let expires = now.plus(limits::LIFE_SECONDS * limits::SECOND);
+    let expires = date.plus(order.life * limits::SECOND);
     let referee = match inside {
         true => Chad::agent(site.agent.clone()).at(site.host.as_str(), site.port),
         false => referees::accepted(context, None, Some(expires))?.into_iter().next().ok_or_else(no_referee)?,
     };
     let mut core = json!({
-        "lift": uuid, "date": now.text(), "life": limits::LIFE_SECONDS, "units": order.units,
+        "lift": uuid, "date": date.text(), "life": order.life, "units": order.units,
         "find": order.find.party().to_value(), "org": agent(&site), "ref": referee.to_value(),
     });
     let unplanned = parse(core.clone())?;
-    let plan = match &order.bottom {
-        Some(_) => Plan::Circle { user: order.user.clone() },
+    let (plan, sign) = match &order.bottom {
+        Some(_) => (Plan::Circle { user: order.user.clone() }, None),
         None => {
-            let text = order_text(&unplanned, &order.reference, &order.memo)?;
-            let sign = context.sign_user(&order.user, text.as_bytes())?;
+            let sign = Some(signature(context, &order, &unplanned)?);
             let (payor, reference, memo) = (order.user.clone(), order.reference.clone(), order.memo.clone());
-            Plan::Payment { payor, reference, memo, sign: Some(sign) }
+            (Plan::Payment { payor, reference, memo, sign: sign.clone() }, sign)
         }
-    };
-    let sign = match &plan {
-        Plan::Payment { sign, .. } => sign.clone(),
-        Plan::Circle { .. } => None,
     };
     if !inside {
         core["org"]["plan"] = plan.seal(&order.find.agent, &uuid, context)?.into();
@@ -75,17 +140,10 @@ pub fn begin(context: &mut Context<'_>, order: Order) -> Result<Lift, Fault> {
             .fix("wait until some are done; see `lift list`"));
     }
     let mut lift = Lift::new(core, Role::Originator, now);
-    lift.exp = lift.core.expires().plus(-limits::LEAST_USEFUL);
+    lift.exp = lift.core.expires().plus(-least_useful(order.life));
     lift.bottom = order.bottom;
     let (user, other) = (Some(order.user), Some(order.find).filter(|_| lift.bottom.is_none()));
     lift.payment = Payment { user, other, memo: order.memo, reference: order.reference, sign };
-    rules::step(context, &mut lift, Happening::Wanted, &Facts::default())?;
-    if !set_out(context, &mut lift)? {
-        let to = lift.payment.other.clone().unwrap_or_else(|| lift.core.find().clone());
-        if paths::want(context, from(&lift), &to)? != "pend" {
-            return Err(no_way(&lift));
-        }
-    }
     Ok(lift)
 }
 
@@ -104,15 +162,7 @@ fn set_out(context: &mut Context<'_>, lift: &mut Lift) -> Result<bool, Fault> {
             return Ok(true);
         }
     }
-    let (find, units) = (lift.core.find().clone(), Some(lift.core.units()));
-    for way in paths::find(context, from(lift), &find, units, &lift.avoid)? {
-        let enters = match &lift.bottom {
-            Some(bottom) => way.edges.first().is_some_and(|edge| edge.tally == bottom.tally),
-            None => true,
-        };
-        if !enters {
-            continue;
-        }
+    for way in ways(context, lift)? {
         let Some(guard) = take(context, lift, way)? else { continue };
         let mut facts = Facts::default().holding(&[guard]);
         if guard == Guard::Inside {
@@ -126,7 +176,18 @@ fn set_out(context: &mut Context<'_>, lift: &mut Lift) -> Result<bool, Fault> {
     Ok(false)
 }
 
-/// A route has become good, or the search has failed: lifts that wait for it look again.
+/// Ways that are known, the best first.
+fn ways(context: &mut Context<'_>, lift: &Lift) -> Result<Vec<Way>, Fault> {
+    let ways = paths::find(context, from(lift), lift.core.find(), Some(lift.core.units()), &lift.avoid)?;
+    let enters = |way: &Way| match &lift.bottom {
+        Some(bottom) => way.edges.first().is_some_and(|edge| edge.tally == bottom.tally),
+        None => true,
+    };
+    Ok(ways.into_iter().filter(enters).collect())
+}
+
+/// A route has become good, or the search has failed: lifts that wait for it look again. One that nothing is
+/// looked for any more is given up: no later search is coming that it could wait for.
 ///
 /// # Errors
 /// The host's faults.
@@ -135,7 +196,9 @@ pub fn found(context: &mut Context<'_>, find: &str) -> Result<(), Fault> {
         let Some(mut lift) = store::lift(context, &name)?.filter(|lift| lift.state == State::DraftInit) else {
             continue;
         };
-        set_out(context, &mut lift)?;
+        if !set_out(context, &mut lift)? && search(context, &lift)? != SEARCHED {
+            no_route(context, &mut lift)?;
+        }
     }
     Ok(())
 }
@@ -148,6 +211,19 @@ pub fn give_up(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> 
     if set_out(context, lift)? {
         return Ok(());
     }
+    no_route(context, lift)
+}
+
+/// What the route handler says while it looks for a way.
+const SEARCHED: &str = "pend";
+
+/// Has a way looked for; how far that is.
+fn search(context: &mut Context<'_>, lift: &Lift) -> Result<String, Fault> {
+    let to = lift.payment.other.clone().unwrap_or_else(|| lift.core.find().clone());
+    paths::want(context, from(lift), &to)
+}
+
+fn no_route(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> {
     let facts = Facts { why: Some("noroute".to_owned()), ..Facts::default() };
     rules::step(context, lift, Happening::GivenUp, &facts).map(drop)
 }
@@ -157,6 +233,43 @@ fn from(lift: &Lift) -> From<'_> {
     match &lift.bottom {
         Some(bottom) => From::Tally(&bottom.user, &bottom.tally),
         None => From::User(lift.payment.user.as_deref().unwrap_or_default()),
+    }
+}
+
+/// What the payor signs, if it were this lift.
+///
+/// # Errors
+/// `Usage` where it cannot be expressed; the host's faults.
+pub fn text(context: &mut Context<'_>, order: &Order, uuid: &str, date: Timestamp) -> Result<String, Fault> {
+    let site = context.site()?;
+    // Neither the referee nor the life is part of it.
+    let core = json!({
+        "lift": uuid, "date": date.text(), "life": order.life, "units": order.units,
+        "find": order.find.party().to_value(), "org": agent(&site), "ref": agent(&site),
+    });
+    order_text(&parse(core)?, &order.reference, &order.memo)
+}
+
+/// The payor's signature over the order: the one handed in, or made here.
+fn signature(context: &mut Context<'_>, order: &Order, core: &LiftCore) -> Result<String, Fault> {
+    let text = order_text(core, &order.reference, &order.memo)?;
+    let Some(signed) = &order.signed else {
+        return context.sign_user(&order.user, text.as_bytes()).map_err(|fault| match fault.code.as_str() {
+            "custody" => fault.fix("`lift draft` prints the text to sign, and `lift accept` takes the signature"),
+            _ => fault,
+        });
+    };
+    if store::hash_of(context, core.uuid(), None)?.is_some() {
+        return Err(Fault::refused(format!("lift {} has begun already", core.uuid()))
+            .code("known")
+            .fix("see `lift show`; `lift draft` writes another order"));
+    }
+    let public = context.user(&order.user)?.cert["public"].clone();
+    match context.verify_user(&public, text.as_bytes(), &signed.sign) {
+        true => Ok(signed.sign.clone()),
+        false => Err(Fault::refused(format!("the signature is not {}'s over the order's text", order.user))
+            .code("signature")
+            .fix("sign exactly what `lift draft` has printed as `text`")),
     }
 }
 

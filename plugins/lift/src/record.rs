@@ -139,6 +139,15 @@ pub struct Lift {
     pub why: Option<String>,
     /// When it last changed its state.
     pub since: Timestamp,
+    /// Of a lift of ours that was given back: the uuid of the one that took its place (PROTOCOL 9.7 L7).
+    #[serde(default)]
+    pub instead: Option<String>,
+    /// The uuid of the one whose place it took.
+    #[serde(default)]
+    pub instead_of: Option<String>,
+    /// Lifts that were tried before it for the same order.
+    #[serde(default)]
+    pub tried: u32,
 }
 
 impl Lift {
@@ -173,6 +182,9 @@ impl Lift {
             payment: Payment::default(),
             why: None,
             since: now,
+            instead: None,
+            instead_of: None,
+            tried: 0,
         }
     }
 

@@ -63,13 +63,16 @@ pub fn list(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault
     }
 }
 
-/// `state {lift}` → `{lift, state, wait, units, why?}`: of a lift begun here, or else of one that passes. `wait` has
-/// the words true of it.
+/// `state {lift}` → `{lift, state, wait, units, why?}`: of a lift begun here, or else of one that passes; of the one
+/// that took its place, where its promise was given back. `wait` has the words true of it.
 ///
 /// # Errors
 /// `NotFound`, or `Usage` where several begin so.
 pub fn state(command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
-    let lift = which(context, &command.arguments::<Which>()?.lift)?;
+    let mut lift = which(context, &command.arguments::<Which>()?.lift)?;
+    while let Some(next) = &lift.instead {
+        lift = which(context, next)?;
+    }
     let mut shown = shown(&lift);
     let mut words = vec![lift.state.code()];
     // A lift that has been seen to arrive was promised before, and so on.
@@ -124,8 +127,10 @@ fn shown(lift: &Lift) -> Value {
     if let Some(user) = &lift.payment.user {
         shown["user"] = user.as_str().into();
     }
-    if let Some(memo) = &lift.payment.memo {
-        shown["memo"] = memo.as_str().into();
+    for (name, text) in [("memo", &lift.payment.memo), ("instead", &lift.instead), ("instead_of", &lift.instead_of)] {
+        if let Some(text) = text {
+            shown[name] = text.as_str().into();
+        }
     }
     if !lift.state.is_final() {
         shown["next"] = lift.exp.text().into();

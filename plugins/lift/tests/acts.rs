@@ -63,6 +63,9 @@ fn wrong_input_is_told_by_the_argument_with_what_to_do_and_changes_nothing() {
         (json!({ "user": "u0", "to": own, "units": 1 }), "u0 would pay u0"),
         (json!({ "user": "u0", "to": nobody, "units": 1 }), "there is no way"),
         (json!({ "user": "u0", "to": to, "units": 1, "memo": long }), "the lift would have"),
+        (json!({ "user": "u0", "to": to, "units": 1, "life": 0 }), "life: 0 ms"),
+        (json!({ "user": "u0", "to": to, "units": 1, "life": 1_500 }), "life: 1500 ms"),
+        (json!({ "user": "u0", "to": to, "units": 1, "life": 3_601_000 }), "life: 3601000 ms"),
     ];
     for (order, text) in cases {
         let fault = pay(&mut world, order.clone()).unwrap_err();
@@ -144,4 +147,21 @@ fn clearing_looks_for_routes_where_it_knows_no_circle() {
     let cleared = world.net.sites[1].call("lift", "clear", json!({})).unwrap();
     assert_eq!(cleared, json!({ "begun": [], "searched": 1 }), "of two tallies value comes in by one");
     assert_eq!(world.told(1), ["want"]);
+}
+
+#[test]
+fn a_payment_whose_search_has_failed_is_given_up_at_once() {
+    let mut world = World::row(8, 3);
+    let mallory = Chad::user("u2", kit::stranger().id().clone()).at("localhost", 65400);
+    let paid = pay(&mut world, json!({ "user": "u0", "to": mallory.to_string(), "units": 5 })).unwrap();
+    let lift = paid["lift"].as_str().unwrap();
+    let find = json!({ "cuid": "u2", "agent": mallory.agent });
+    // Another search is still under way.
+    world.net.sites[0].call("route", "tell", json!({ "find": find, "status": "good" })).unwrap();
+    world.net.pass(0);
+    assert_eq!(world.state(0, lift), "draft.init");
+    world.net.sites[0].call("route", "tell", json!({ "find": find, "status": "none" })).unwrap();
+    world.net.pass(0);
+    assert_eq!(world.state(0, lift), "void");
+    assert_eq!(world.notices(0).last().unwrap().1, "noroute");
 }

@@ -38,6 +38,22 @@ fn a_lift_whose_arrival_is_lost_stays_pending_past_expiry_until_the_referee_void
 }
 
 #[test]
+fn a_lift_of_a_few_seconds_is_void_a_few_seconds_after() {
+    let mut world = World::row(7, 3);
+    // The payee's site takes what it is sent and says nothing.
+    world.net.swallow(1, "lift/promise");
+    let to = world.chad(2).to_string();
+    let order = json!({ "user": user(0), "to": to, "units": 5, "life": 4_000 });
+    let paid = world.net.sites[0].call("lift", "pay", order).unwrap();
+    let lift = paid["lift"].as_str().unwrap().to_owned();
+    world.net.calm(5_500);
+    assert_eq!(world.states(&lift), ["seek", "pend", "none"]);
+    world.net.calm(1_500);
+    assert_eq!(world.states(&lift), ["void", "void", "none"]);
+    assert_eq!((world.reserved(0), world.reserved(1)), (0, 0));
+}
+
+#[test]
 fn a_site_that_missed_a_good_ruling_gets_it_from_upstream_the_originator_or_the_referee() {
     for reachable in [0, 2, 3] {
         let mut world = World::row(2, 3);

@@ -19,6 +19,7 @@ mod events;
 mod figures;
 mod handshakes;
 mod isolated;
+mod lifts;
 mod memory;
 mod messages;
 mod noop;
@@ -32,7 +33,7 @@ use std::process::ExitCode;
 
 type Measure = fn(Effort);
 
-const BENCHES: [(&str, Measure); 12] = [
+const BENCHES: [(&str, Measure); 13] = [
     ("messages", messages::measure),
     ("handshakes", handshakes::measure),
     ("events", events::measure),
@@ -45,6 +46,7 @@ const BENCHES: [(&str, Measure); 12] = [
     ("growth", chits::growth),
     ("referee", rulings::measure),
     ("paths", paths::measure),
+    ("lifts", lifts::measure),
 ];
 
 fn main() -> ExitCode {

@@ -1,8 +1,10 @@
 //! Several sites on loopback, driven through their control sockets with the calls that people use.
 //!
-//! [`steps`] and [`chits`] say what happens, [`world`] what a step has at hand, [`process`] runs the sites.
+//! [`steps`], [`chits`] and [`lifts`] say what happens, [`debts`] what must be true then, [`world`] what a step has at hand, [`process`] runs the sites.
 
 mod chits;
+mod debts;
+mod lifts;
 mod process;
 mod steps;
 #[cfg(test)]
@@ -23,7 +25,7 @@ use super::console::Console;
 use super::limits::{DEMO_LOG_LINES, DEMO_STEP};
 use super::report;
 use process::Processes;
-use steps::{STEPS, Step};
+use steps::{LAST, STEPS, Step};
 use world::World;
 
 /// How the demo was asked for.
@@ -68,7 +70,8 @@ fn demo_of(command: Vec<OsString>, options: &Options, console: &mut Console<'_>)
     let signalled = signals.handle();
     let code = thread::scope(|scope| {
         scope.spawn(|| signals.forever().for_each(|_| processes.interrupt()));
-        let code = play(STEPS, &mut World::new(&processes, DEMO_STEP), options, folder.path(), console);
+        let steps = STEPS.iter().chain(lifts::STEPS).chain(LAST);
+        let code = play(steps, &mut World::new(&processes, DEMO_STEP), options, folder.path(), console);
         // Ended here, before the folder goes, and while Ctrl-C still finds somebody.
         processes.end();
         signalled.close();
@@ -81,8 +84,8 @@ fn demo_of(command: Vec<OsString>, options: &Options, console: &mut Console<'_>)
 }
 
 /// Runs steps until one fails, telling of each.
-fn play(
-    steps: &[Step],
+fn play<'s>(
+    steps: impl IntoIterator<Item = &'s Step>,
     world: &mut World<'_>,
     options: &Options,
     folder: &Path,

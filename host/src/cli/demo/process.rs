@@ -68,6 +68,19 @@ impl Processes {
         }
     }
 
+    fn signal(&self, name: &str, signal: Signal) -> Result<(), Fault> {
+        let mut children = self.lock();
+        let child = children.iter_mut().find(|(other, _)| other == name).map(|(_, child)| child);
+        // One that has ended and was not waited for keeps its number, so no other process can be hit.
+        let told = child.and_then(|child| {
+            matches!(child.try_wait(), Ok(None)).then(|| kill_process(Pid::from_child(child), signal))
+        });
+        match told {
+            Some(Ok(())) => Ok(()),
+            _ => Err(Fault::host(format!("{name}'s site has gone")).code("demo-site")),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<(String, Child)>> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -144,6 +157,14 @@ impl Launcher for Processes {
         }
     }
 
+    fn freeze(&self, name: &str) -> Result<(), Fault> {
+        self.signal(name, Signal::STOP)
+    }
+
+    fn thaw(&self, name: &str) -> Result<(), Fault> {
+        self.signal(name, Signal::CONT)
+    }
+
     fn interrupted(&self) -> bool {
         self.interrupted.load(Ordering::SeqCst)
     }
@@ -163,8 +184,9 @@ impl Drop for Processes {
 /// process can be hit.
 fn terminate(child: &mut Child) {
     if matches!(child.try_wait(), Ok(None)) {
-        // Fails only if it has ended meanwhile.
+        // Fails only if it has ended meanwhile. One that was frozen hears it when it goes on.
         let _ = kill_process(Pid::from_child(child), Signal::TERM);
+        let _ = kill_process(Pid::from_child(child), Signal::CONT);
     }
 }
 
@@ -185,6 +207,7 @@ fn end_of(child: &mut Child, deadline: Instant) -> io::Result<ExitStatus> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::fs;
 
     /// A "site" that is a shell script; it tells its own process id as its agent.
     fn scripted(script: &str, folder: &Path) -> Processes {
@@ -217,6 +240,26 @@ mod tests {
         assert!(pids.iter().all(|pid| lives(pid)));
         drop(processes);
         assert!(!pids.iter().any(|pid| lives(pid)));
+    }
+
+    #[test]
+    fn a_site_that_stands_still_ends_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let processes = scripted(&format!("trap 'exit 0' TERM; {READY}; while :; do read line; done"), folder.path());
+        let pid = processes.start("a").unwrap().agent;
+        processes.freeze("a").unwrap();
+        let stopped = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ");
+        while !stopped() {
+            thread::yield_now();
+        }
+        processes.thaw("a").unwrap();
+        while stopped() {
+            thread::yield_now();
+        }
+        processes.freeze("a").unwrap();
+        processes.stop("a").unwrap();
+        assert!(!lives(&pid));
+        assert_eq!(processes.thaw("a").unwrap_err().code, "demo-site");
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub struct Step {
     pub run: fn(&mut World<'_>) -> Result<String, Fault>,
 }
 
-/// All of it, in order.
+/// Two people and a stranger, in order. Then come those of [`super::lifts`], then [`LAST`].
 pub const STEPS: &[Step] = &[
     Step { name: "start", run: start },
     Step { name: "users", run: users },
@@ -31,9 +31,10 @@ pub const STEPS: &[Step] = &[
     Step { name: "stranger", run: stranger },
     Step { name: "used-ticket", run: used_ticket },
     Step { name: "unharmed", run: unharmed },
-    Step { name: "close", run: chits::close },
-    Step { name: "stop", run: stop },
 ];
+
+/// How it ends.
+pub const LAST: &[Step] = &[Step { name: "close", run: chits::close }, Step { name: "stop", run: stop }];
 
 /// The sites, each named after its one user. Mallory is invited by nobody.
 const SITES: [&str; 3] = ["alice", "bob", "mallory"];
@@ -128,7 +129,7 @@ fn unharmed(world: &mut World<'_>) -> Result<String, Fault> {
 }
 
 fn stop(world: &mut World<'_>) -> Result<String, Fault> {
-    SITES.iter().try_for_each(|name| world.stop(name))?;
+    world.running().iter().try_for_each(|name| world.stop(name))?;
     Ok("all sites were told to stop and ended well".to_owned())
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tallyho_plugin::Fault;
+use tallyho_plugin::fault::{Fault, FaultKind};
 
 use super::super::declared::Declared;
 use super::super::reach::{Reached, Site as Reach};
@@ -26,6 +26,18 @@ pub trait Launcher: Sync {
     /// # Errors
     /// It did not stop, or not well.
     fn stop(&self, name: &str) -> Result<(), Fault>;
+
+    /// Has it stand still, as if it were cut off: it neither reads nor answers.
+    ///
+    /// # Errors
+    /// It does not run.
+    fn freeze(&self, name: &str) -> Result<(), Fault>;
+
+    /// Has it go on.
+    ///
+    /// # Errors
+    /// It does not run.
+    fn thaw(&self, name: &str) -> Result<(), Fault>;
 
     /// Whether the demo shall end.
     fn interrupted(&self) -> bool;
@@ -97,6 +109,27 @@ impl<'a> World<'a> {
         self.launcher.stop(name)
     }
 
+    /// Cuts a site off, see [`Launcher::freeze`].
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn freeze(&self, name: &str) -> Result<(), Fault> {
+        self.launcher.freeze(name)
+    }
+
+    /// Has it go on.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn thaw(&self, name: &str) -> Result<(), Fault> {
+        self.launcher.thaw(name)
+    }
+
+    /// The sites that run, by name.
+    pub fn running(&self) -> Vec<&'static str> {
+        self.sites.keys().copied().collect()
+    }
+
     /// A site that runs.
     ///
     /// # Errors
@@ -163,13 +196,34 @@ impl Site {
     /// # Errors
     /// It was not carried out, or its answer not as wanted in time; `what` names that.
     pub fn until<T>(&self, line: &[&str], what: &str, good: impl Fn(&Value) -> Option<T>) -> Result<T, Fault> {
+        self.repeat(line, what, good, Err)
+    }
+
+    /// The same of something that the site may not have heard of yet.
+    ///
+    /// # Errors
+    /// As for [`Site::until`].
+    pub fn until_known<T>(&self, line: &[&str], what: &str, good: impl Fn(&Value) -> Option<T>) -> Result<T, Fault> {
+        self.repeat(line, what, good, |fault| match fault.kind {
+            FaultKind::NotFound => Ok(Value::Null),
+            _ => Err(fault),
+        })
+    }
+
+    fn repeat<T>(
+        &self,
+        line: &[&str],
+        what: &str,
+        good: impl Fn(&Value) -> Option<T>,
+        otherwise: impl Fn(Fault) -> Result<Value, Fault>,
+    ) -> Result<T, Fault> {
         let Reach::Running(client) = &self.reached.site else {
             return Err(Fault::failed("the demo waits for a site that does not run"));
         };
         let mut pace = Live::new(client.notices(0)?);
         let mut pauses = Pauses::default();
         loop {
-            let answer = self.perform(line)?;
+            let answer = self.perform(line).or_else(&otherwise)?;
             if let Some(found) = good(&answer) {
                 return Ok(found);
             }

@@ -53,7 +53,7 @@ impl Handler for Route {
     fn manifest() -> Manifest {
         let command = |name: &str| CommandSpec::new(name, name).invocable();
         let names = ["add", "tell", "unseal", "sign", "path.find", "route.want", "route.good", "route.fail"];
-        let manifest = Manifest::new("route", "0.0.0").tables(&["ways", "told"]);
+        let manifest = Manifest::new("route", "0.0.0").tables(&["ways", "told", "lost"]);
         names.into_iter().map(command).fold(manifest, Manifest::command)
     }
 
@@ -71,13 +71,18 @@ impl Handler for Route {
             }
             "unseal" => context.invoke("host", "unseal", &given),
             "sign" => Ok(context.sign_agent(given["text"].as_str().unwrap().as_bytes())?.into()),
-            "tell" => context.invoke("lift", "route.told", &given),
+            "tell" => {
+                if given["status"] == "none" {
+                    context.put("lost", given["find"]["cuid"].as_str().unwrap(), &())?;
+                }
+                context.invoke("lift", "route.told", &given)
+            }
             "path.find" => find(context, &given),
             "route.want" => {
                 note(context, "want", &given)?;
-                Ok(json!({ "status": given["find"]["cuid"].as_str().map_or("none", |cuid| {
-                    if cuid == "nobody" { "none" } else { "pend" }
-                }) }))
+                let cuid = given["find"]["cuid"].as_str().unwrap_or("nobody");
+                let lost = cuid == "nobody" || context.get::<()>("lost", cuid)?.is_some();
+                Ok(json!({ "status": if lost { "none" } else { "pend" } }))
             }
             other => note(context, other, &given),
         }

@@ -215,6 +215,14 @@ impl Launcher for Here {
         }
     }
 
+    fn freeze(&self, _: &str) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn thaw(&self, _: &str) -> Result<(), Fault> {
+        Ok(())
+    }
+
     fn interrupted(&self) -> bool {
         self.net.lock().unwrap().interrupted
     }
