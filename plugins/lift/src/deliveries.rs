@@ -1,7 +1,7 @@
 //! What the transport says of our promises and notices of arrival (PROTOCOL 9.7 L5, L6, L24, L25, L29, L30).
 
 use crate::promise;
-use crate::record::{Lift, Name};
+use crate::record::{Lift, Name, Role};
 use crate::rules::{self, Facts};
 use crate::state::State;
 use crate::store;
@@ -42,16 +42,23 @@ fn promised(context: &mut Context<'_>, lift: &mut Lift, fate: &Fate) -> Result<(
         }
         Fate::Stalled { unsent, .. } if waits => {
             // Once a copy may have left, a later one that has not changes nothing.
+            let again = !lift.left && lift.role == Role::Relay;
             lift.left |= !unsent;
             lift.unsent = !lift.left;
             if lift.unsent {
                 return unsent_promise(context, lift);
             }
-            if context.now() < lift.core.expires() {
-                say::promise(context, lift, lift.core.expires())?;
-                return store::put(context, lift, lift.state);
+            if context.now() >= lift.core.expires() {
+                return rules::step(context, lift, Happening::PromiseUnsure, &Facts::default()).map(drop);
             }
-            rules::step(context, lift, Happening::PromiseUnsure, &Facts::default()).map(drop)
+            match again {
+                // A relay's first attempts end early, for another exit's sake, and there is none any more.
+                true => say::promise(context, lift, lift.core.expires())?,
+                // The transport gives up when the next attempt would come after expiry. One more would be given up
+                // at once, and so on until then: the timer takes it for sent (L6b, L25b).
+                false => say::withdraw(context, lift)?,
+            }
+            store::put(context, lift, lift.state)
         }
         // A repeat that could not be sent.
         Fate::Stalled { .. } => say::withdraw(context, lift),

@@ -101,6 +101,8 @@ pub struct SimSite {
     pub running: Option<Running>,
     /// Events it has run.
     pub events: u64,
+    /// Milliseconds by which its clock is ahead.
+    pub skew: i64,
     /// What outlives its process.
     pub disk: Disk,
     host: Arc<SiteHost>,
@@ -128,7 +130,7 @@ impl SimSite {
         let host = Arc::new(SiteHost { keys: Arc::new(keys), endpoint, relations: Arc::default() });
         let users = plan.users[place].clone();
         let mut site =
-            SimSite { own, users, running: None, events: 0, disk, host, plugins: plan.plugins.clone(), seeds };
+            SimSite { own, users, running: None, events: 0, skew: 0, disk, host, plugins: plan.plugins.clone(), seeds };
         site.start(now, None).expect("a new store works");
         for (user, public) in public {
             site.running.as_mut().expect("it runs").pending = None;
@@ -138,23 +140,25 @@ impl SimSite {
         site
     }
 
-    /// The same site in another world: with its keys and a copy of its disk, and other chances.
+    /// The same site in another world: with its keys and a copy of its disk, other chances, and a clock that is
+    /// so many milliseconds ahead of the world's `now`.
     ///
     /// # Panics
     /// When it does not start.
     #[must_use]
-    pub fn fork(&self, seed: u64, now: Timestamp) -> Self {
+    pub fn fork(&self, seed: u64, now: Timestamp, skew: i64) -> Self {
         let mut site = SimSite {
             own: self.own.clone(),
             users: self.users.clone(),
             running: None,
             events: 0,
+            skew,
             disk: self.disk.copy(),
             host: Arc::clone(&self.host),
             plugins: self.plugins.clone(),
             seeds: Dice::new(seed),
         };
-        site.start(now, None).expect("a store that worked works");
+        site.start(now.plus(skew), None).expect("a store that worked works");
         site
     }
 
@@ -164,6 +168,11 @@ impl SimSite {
     /// When there is no such user.
     pub fn sign(&self, user: &str, text: &str) -> String {
         base64v::encode(self.host.keys.sign_user(user, text.as_bytes()).expect("the user has a key"))
+    }
+
+    /// The site's signature, base64v.
+    pub fn sign_agent(&self, text: &str) -> String {
+        base64v::encode(self.host.keys.sign_agent(text.as_bytes()))
     }
 
     /// Its agent.

@@ -74,8 +74,25 @@ pub fn words(row: &OutboxRow) -> String {
                 text += &format!(" … {} chits", parts.len());
             }
         }
+    } else if message.target == "lift" {
+        text += &lift(&object);
+        let over = message.tally.as_deref().and_then(|tally| tally.get(..6));
+        text += &over.map_or_else(String::new, |over| format!(" over {over}"));
+    } else if message.target == "route" {
+        text += &format!(" to {} on {}", object["find"], short(&object["tally"]));
     } else if let Some(uuid) = object.get("uuid") {
         text += &format!(" {}", short(uuid));
+    }
+    text
+}
+
+/// What a message about a lift says of it.
+fn lift(object: &Value) -> String {
+    let mut text = format!(" {}", last(&object["lift"]));
+    for member in ["units", "valid", "pend", "why", "err"] {
+        if let Some(value) = object.get(member) {
+            text += &format!(" {member} {value}");
+        }
     }
     text
 }
