@@ -9,7 +9,8 @@ use kit::{over, pledge, ruling, stranger};
 use serde_json::{Value, json};
 use tallyho_plugin::record::Side;
 use tallyho_plugin::record::signing::AgentKey;
-use tallyho_plugin::testkit::Envelope;
+use tallyho_plugin::Fate;
+use tallyho_plugin::testkit::{Envelope, Sent};
 
 /// Minutes in milliseconds.
 const MINUTE: i64 = 60_000;
@@ -329,4 +330,33 @@ fn the_kits_statements_verify() {
     let core = world.core(0, &lift);
     let pledge = pledge(&core, &stranger(), Side::Stock, &tally(0));
     assert!(tallyho_plugin::record::signing::verify(&pledge.check().unwrap()));
+}
+
+/// Promises that the transport of a site is still to try.
+fn promises(world: &World, place: usize) -> Vec<Sent> {
+    let sent = world.net.sites[place].sent().into_iter();
+    sent.filter(|sent| sent.message.action == "promise" && !sent.stalled && !sent.handed_over).cloned().collect()
+}
+
+#[test]
+fn a_promise_given_up_shortly_before_expiry_is_not_made_again_and_again() {
+    // Some of it may have been written, so neither site may take it for unsent.
+    let fate = || Fate::Stalled { attempts: 6, unsent: false, why: "it closed".to_owned() };
+    for place in 0..2 {
+        let mut world = World::row(7, 3);
+        world.net.cut(place, place + 1);
+        let lift = world.pay(100);
+        world.net.settle();
+        let tries = if place == 0 { 1 } else { 2 };
+        for _ in 0..tries {
+            let waiting = promises(&world, place);
+            assert_eq!(waiting.len(), 1, "site {place}");
+            world.net.sites[place].report(&waiting[0], fate()).unwrap();
+        }
+        assert!(promises(&world, place).is_empty(), "site {place}");
+        assert!(world.reserved(place) > 0, "it may have left: {}", world.state(place, &lift));
+        world.net.heal();
+        world.net.calm(10 * MINUTE);
+        assert_eq!(world.state(place, &lift), "void", "by its ruling");
+    }
 }

@@ -24,7 +24,7 @@ impl World {
     pub(super) fn deliver(&mut self, site: usize, act: impl FnOnce(&mut Courier, Timestamp) -> Vec<Order>) {
         let now = self.at(site);
         let Some(running) = &mut self.sites[site].running else { return };
-        let orders = act(&mut running.courier, now);
+        let orders = act(running.changed(), now);
         self.obey(site, orders);
     }
 
@@ -227,7 +227,7 @@ impl World {
             Stage::Waiting => {
                 let now = self.at(from);
                 let off =
-                    self.sites[from].running.as_mut().and_then(|running| running.courier.called_off(&of, mid, now));
+                    self.sites[from].running.as_mut().and_then(|running| running.changed().called_off(&of, mid, now));
                 if let Some(orders) = off {
                     self.calls.remove(&name);
                     self.obey(from, orders);

@@ -67,8 +67,10 @@ pub struct Running {
     pub relations: Arc<RelationRegistry>,
     /// Who serves what.
     pub table: Arc<PluginTable>,
-    /// The outbox's schedule.
+    /// The outbox's schedule. Whoever changes it says so by [`Running::changed`].
     pub courier: Courier,
+    /// When the schedule next has something to do, where that has been looked at since it changed.
+    pub next_row: Option<Option<Timestamp>>,
     /// Jobs that the site itself has caused.
     pub urgent: VecDeque<Job>,
     /// Jobs that came from outside.
@@ -213,6 +215,7 @@ impl SimSite {
             relations,
             table: Arc::new(table),
             courier: Courier::new(self.seeds.number()),
+            next_row: None,
             urgent: VecDeque::new(),
             waiting: VecDeque::new(),
             kept: Vec::new(),
@@ -271,7 +274,7 @@ impl SimSite {
                 Some(Job::Input(input, call)) => running.kept.push((input, call)),
                 Some(Job::Refill(line, after)) => {
                     if let Ok(posts) = running.core.refill(&line, after) {
-                        orders.extend(running.courier.refill(&line, posts, now));
+                        orders.extend(running.changed().refill(&line, posts, now));
                     }
                 }
                 None => break,
@@ -335,6 +338,18 @@ impl Running {
         Ok((done.released, done.outcomes))
     }
 
+    /// The outbox's schedule, to be changed.
+    pub fn changed(&mut self) -> &mut Courier {
+        self.next_row = None;
+        &mut self.courier
+    }
+
+    /// When the outbox's schedule next has something to do.
+    pub fn next_row(&mut self) -> Option<Timestamp> {
+        let courier = &self.courier;
+        *self.next_row.get_or_insert_with(|| courier.next())
+    }
+
     /// Whether the ledger has something to do now.
     pub fn is_busy(&self, now: Timestamp) -> bool {
         let jobs = !(self.kept.is_empty() && self.urgent.is_empty() && self.waiting.is_empty());
@@ -343,8 +358,8 @@ impl Running {
     }
 
     /// When there will be something to do.
-    pub fn next(&self) -> Option<Timestamp> {
-        [self.refused.or(self.core.next_timer()), self.courier.next()].into_iter().flatten().min()
+    pub fn next(&mut self) -> Option<Timestamp> {
+        [self.refused.or(self.core.next_timer()), self.next_row()].into_iter().flatten().min()
     }
 }
 

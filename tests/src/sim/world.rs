@@ -179,15 +179,15 @@ impl World {
     /// Everything that can happen now.
     pub fn steps(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
-        for (place, site) in self.sites.iter().enumerate() {
+        for (place, site) in self.sites.iter_mut().enumerate() {
             let now = self.now.plus(site.skew);
-            match &site.running {
+            match &mut site.running {
                 None if self.held.contains(&place) => {}
                 None => steps.push(Step::Start(place)),
                 Some(running) => {
                     steps.extend(running.pending.is_some().then_some(Step::Release(place)));
                     steps.extend(running.is_busy(now).then_some(Step::Turn(place)));
-                    steps.extend(running.courier.next().filter(|next| *next <= now).map(|_| Step::Tick(place)));
+                    steps.extend(running.next_row().filter(|next| *next <= now).map(|_| Step::Tick(place)));
                 }
             }
         }
@@ -208,7 +208,7 @@ impl World {
 
     /// Has it happen.
     pub fn step(&mut self, step: Step) {
-        self.tell(format!("{step:?}"));
+        self.told.step(self.now, step);
         match step {
             Step::Turn(site) => {
                 let most = 1 + self.dice.below(8);
@@ -239,8 +239,8 @@ impl World {
     }
 
     /// The next instant at which something will be due.
-    pub fn next(&self) -> Option<Timestamp> {
-        self.sites.iter().filter_map(|site| Some(site.running.as_ref()?.next()?.plus(-site.skew))).min()
+    pub fn next(&mut self) -> Option<Timestamp> {
+        self.sites.iter_mut().filter_map(|site| Some(site.running.as_mut()?.next()?.plus(-site.skew))).min()
     }
 
     /// Lets things happen for so many milliseconds, and until nothing is left to happen then.
