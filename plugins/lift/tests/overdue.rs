@@ -7,9 +7,9 @@ mod kit;
 use kit::places::{World, tally, user};
 use kit::{over, pledge, ruling, stranger};
 use serde_json::{Value, json};
+use tallyho_plugin::Fate;
 use tallyho_plugin::record::Side;
 use tallyho_plugin::record::signing::AgentKey;
-use tallyho_plugin::Fate;
 use tallyho_plugin::testkit::{Envelope, Sent};
 
 /// Minutes in milliseconds.

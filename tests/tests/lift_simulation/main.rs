@@ -39,12 +39,7 @@ fn stories(number: u64) {
     for seed in seeds().filter(|seed| seed % SIZES.1 == number) {
         count += 1;
         match catch_unwind(|| story(seed)) {
-            Ok(one) => {
-                ended.begun += one.begun;
-                ended.good += one.good;
-                ended.void += one.void;
-                ended.events += one.events;
-            }
+            Ok(one) => ended += one,
             Err(_) => failed.push(seed),
         }
     }

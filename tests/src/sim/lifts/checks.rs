@@ -18,23 +18,58 @@ fn all(net: &Net) -> Accounts {
     net.deals.iter().map(|deal| accounts(&net.world, deal)).collect()
 }
 
-/// The balances of all halves, by deal and end.
-pub fn nets(net: &Net) -> Vec<[i64; 2]> {
-    let nets = |held: [Option<Account>; 2]| held.map(|account| account.map_or(0, |account| account.half.net));
-    all(net).into_iter().map(nets).collect()
+/// A half before anything happens.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Before {
+    net: i64,
+    target: i64,
+    paid: i64,
+}
+
+/// All halves, by deal and end.
+pub fn before(net: &Net) -> Vec<[Before; 2]> {
+    let half = |account: Account, end: usize| Before {
+        net: account.half.net,
+        target: target(&account, end),
+        paid: paid(&account, end),
+    };
+    let all = all(net).into_iter();
+    all.map(|[stock, foil]| {
+        [(stock, 0), (foil, 1)].map(|(at, end)| at.map_or_else(Before::default, |at| half(at, end)))
+    })
+    .collect()
+}
+
+/// What its holder would like to have on it.
+fn target(account: &Account, end: usize) -> i64 {
+    account.settings[Deal::side(end).as_str()]["target"].as_i64().unwrap_or(0)
+}
+
+/// What its holder was paid by the partner.
+fn paid(account: &Account, end: usize) -> i64 {
+    let chits = account.good().filter(|(_, entry)| entry.kind == ChitType::Tran);
+    chits.map(|(_, entry)| entry.contribution(Deal::side(end)).max(0)).sum()
+}
+
+/// Halves that lifts have brought, or may still bring, more than their holders take (PROTOCOL 7.5).
+pub fn overfull(net: &Net, faithless: &BTreeSet<usize>, before: &[[Before; 2]]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for ((deal, held), before) in net.deals.iter().zip(all(net)).zip(before) {
+        for (end, account) in held.iter().enumerate() {
+            let (Some(account), before, (site, user)) = (account, before[end], deal.ends[end]) else { continue };
+            let most = before.net.max(before.target).max(target(account, end)) + paid(account, end) - before.paid;
+            let (net, coming) = (account.half.net, account.half.lift_in);
+            if net + coming > most && !faithless.contains(&site) {
+                let tally = &deal.uuid[..6];
+                wrong.push(format!("{user}@{site} has {net} and gets {coming} on {tally}, takes {most} ({before:?})"));
+            }
+        }
+    }
+    wrong
 }
 
 fn lifts(net: &Net, site: usize) -> Vec<Lift> {
     net.world.sites[site].look("lift.lifts")
-}
-
-/// How the lifts that were begun ended: good, and come to nothing.
-pub fn ended(net: &Net) -> (usize, usize) {
-    let begun = (0..net.size).flat_map(|site| lifts(net, site)).filter(|lift| lift.role == Role::Originator);
-    begun.fold((0, 0), |(good, void), lift| match lift.state {
-        State::Good => (good + 1, void),
-        _ => (good, void + 1),
-    })
 }
 
 /// Lifts that have not come to an end at some site, but at those that are away.
@@ -47,16 +82,19 @@ pub fn unended(net: &Net, away: &BTreeSet<usize>) -> Vec<String> {
     wrong
 }
 
-/// Everything that is wrong, but at sites that do not keep to the rules. `before`: the balances to begin with.
-pub fn wrong(net: &Net, faithless: &BTreeSet<usize>, before: &[[i64; 2]]) -> Vec<String> {
+/// Everything that is wrong, but at sites that do not keep to the rules. `before`: all halves to begin with.
+pub fn wrong(net: &Net, faithless: &BTreeSet<usize>, before: &[[Before; 2]]) -> Vec<String> {
     let mut wrong = unended(net, &BTreeSet::new());
-    wrong.extend(tallies::left(&net.world));
+    // What a liar keeps back nobody acknowledges.
+    let honest = (0..net.world.sites.len()).filter(|site| !faithless.contains(site));
+    wrong.extend(honest.flat_map(|site| tallies::left_at(&net.world, site)));
     let held = all(net);
     wrong.extend(rulings(net, faithless));
     for (number, deal) in net.deals.iter().enumerate() {
-        let told = tally(deal, &held[number], faithless, before[number]);
+        let told = tally(deal, &held[number], faithless);
         wrong.extend(told.into_iter().map(|what| format!("tally {} of {:?}: {what}", &deal.uuid[..6], deal.ends)));
     }
+    wrong.extend(overfull(net, faithless, before));
     wrong.extend(totals(net, faithless, &held));
     wrong
 }
@@ -66,8 +104,8 @@ fn name(lift: &Lift) -> String {
     format!("{} ({:?} over {:?})", &uuid[uuid.len() - 6..], lift.role, lift.bottom.as_ref().map(|at| &at.tally[..6]))
 }
 
-/// What is wrong with one tally: reservations left, more than a holder takes, halves that differ.
-fn tally(deal: &Deal, held: &[Option<Account>; 2], faithless: &BTreeSet<usize>, before: [i64; 2]) -> Vec<String> {
+/// What is wrong with one tally: reservations left, halves that differ.
+fn tally(deal: &Deal, held: &[Option<Account>; 2], faithless: &BTreeSet<usize>) -> Vec<String> {
     let mut wrong = Vec::new();
     for (end, account) in held.iter().enumerate() {
         let (Some(account), side) = (account, Deal::side(end)) else { continue };
@@ -78,10 +116,6 @@ fn tally(deal: &Deal, held: &[Option<Account>; 2], faithless: &BTreeSet<usize>, 
         }
         if (half.lift_in, half.lift_out) != (0, 0) {
             wrong.push(format!("{side:?} keeps {} and {} reserved", half.lift_in, half.lift_out));
-        }
-        let target = account.settings[side.as_str()]["target"].as_i64().unwrap_or(0);
-        if half.net > target.max(before[end]) {
-            wrong.push(format!("{side:?} has {}, takes up to {target}, had {}", half.net, before[end]));
         }
     }
     if let [Some(stock), Some(foil)] = held
@@ -163,6 +197,16 @@ fn totals(net: &Net, faithless: &BTreeSet<usize>, held: &Accounts) -> Vec<String
                 wrong.extend(arrived(net, faithless, site, &lift));
             }
         }
+    }
+    // Good somewhere is good at the originator's; everything that moves belongs to such a lift.
+    let begun: BTreeSet<String> = (0..net.size)
+        .flat_map(|site| lifts(net, site))
+        .filter(|lift| lift.role == Role::Originator && lift.state == State::Good)
+        .map(|lift| lift.core.uuid().to_owned())
+        .collect();
+    if faithless.is_empty() {
+        let stray = brought.keys().filter(|(_, uuid)| !begun.contains(uuid));
+        wrong.extend(stray.map(|(site, uuid)| format!("site {site} has chits of {uuid}, which nobody calls good")));
     }
     let sites: BTreeSet<&(usize, String)> = brought.keys().chain(expected.keys()).collect();
     for at in sites.into_iter().filter(|(site, _)| !faithless.contains(site)) {

@@ -12,6 +12,7 @@ use tallyho_lift::state::State;
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::{Arrival, LiftCore, Pledge, Release, base64v};
 use tallyho_plugin::services::Outgoing;
+use tallyho_referee::store::Ruling;
 
 /// Ways not to keep to the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +153,24 @@ fn say(net: &mut Net, site: usize, at: &Boundary, action: &str, object: &Value) 
     let mut message = message.expect("a message");
     message.tally = Some(at.tally.clone());
     net.world.inject(site, message);
+}
+
+/// An originator without manners tells whomever it likes what the referee has ruled.
+pub fn tell_early(net: &mut Net, site: usize) {
+    let lifts: Vec<Lift> = net.world.sites[site].look("lift.lifts");
+    let lifts: Vec<Lift> = lifts.into_iter().filter(|lift| lift.role == Role::Originator).collect();
+    if lifts.is_empty() {
+        return;
+    }
+    let lift = net.world.dice.one_of(&lifts).clone();
+    let hash = lift.core.hash();
+    let ruling = |place: usize| net.world.sites[place].disk.row::<Ruling>("referee.rulings", hash.as_bytes());
+    let Some(ruling) = net.referees().find_map(ruling).filter(|ruling| ruling.valid) else { return };
+    let good = json!({ "lift": lift.core.uuid(), "hash": hash, "valid": true, "signed": ruling.signed });
+    let other = (site + 1 + net.world.dice.below(net.size - 1)) % net.size;
+    let to = net.world.sites[other].own.clone();
+    let message = Outgoing::new(to, "", "lift", "good", &good).expect("a message");
+    net.world.inject(site, message.by_restricted_channel());
 }
 
 /// An originator without manners asks for the ruling as soon as it has promised.

@@ -18,6 +18,13 @@ pub struct Begun {
 /// # Panics
 /// When a handler fails, or misunderstands a command.
 pub fn act(net: &mut Net, begun: &mut Begun) {
+    if net.world.dice.percent(12) {
+        // Chits go over the same tallies.
+        let units = 1 + net.world.dice.below(200);
+        let ((site, user), tally) = half(net);
+        fine(net.world.command(site, "chit", "pay", &json!({ "tally": tally, "user": user, "units": units })));
+        return;
+    }
     if net.world.dice.percent(25) {
         let (site, user) = net.anybody();
         let cleared = fine(net.world.command(site, "lift", "clear", &json!({ "user": user })));
@@ -31,6 +38,24 @@ pub fn act(net: &mut Net, begun: &mut Begun) {
     };
     let units = 1 + net.world.dice.below(400);
     begun.payments += usize::from(pay(net, from, to, units));
+}
+
+/// Some half.
+fn half(net: &mut Net) -> (Person, String) {
+    let deal = net.world.dice.below(net.deals.len());
+    let end = net.world.dice.below(2);
+    (net.deals[deal].ends[end], net.deals[deal].uuid.clone())
+}
+
+/// Somebody takes more or less from now on.
+///
+/// # Panics
+/// As for [`act`].
+pub fn set(net: &mut Net) {
+    let ((site, user), tally) = half(net);
+    let target = 100 * net.world.dice.below(20);
+    let settings = json!({ "target": target, "bound": target });
+    fine(net.world.command(site, "chit", "set", &json!({ "tally": tally, "user": user, "settings": settings })));
 }
 
 /// Somebody pays somebody; whether that was begun.

@@ -10,6 +10,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use tallyho_lift::record::{Lift, Role};
 use tallyho_lift::state::State;
+use tallyho_plugin::record::AgentId;
 
 /// Sites of the smallest network, and how many sizes there are.
 pub const SIZES: (usize, u64) = (3, 10);
@@ -65,6 +66,10 @@ pub struct Script {
     pub weather: Weather,
     /// Chance in percent that a message is lost.
     pub losses: u64,
+    /// Chance in a thousand that a site is cut off from all others, or that they are mended.
+    pub cuts: u64,
+    /// Chance in a thousand that nothing happens anywhere for up to a minute.
+    pub pauses: u64,
     /// See [`Trouble`].
     pub trouble: Trouble,
     /// Steps in which something is begun.
@@ -88,14 +93,15 @@ impl Script {
         let calm = dice.percent(25);
         let weather = match calm {
             true => Weather { time: 3, ..Weather::CALM },
-            false => Weather { lines: 2, wires: 1, crashes: 1, stores: 1, repeats: 2, overtakings: 2, time: 4 },
+            false => Weather { lines: 2, wires: 3, crashes: 1, stores: 1, repeats: 2, overtakings: 2, time: 6 },
         };
         let skewed = dice.percent(60);
         let mut skew = |most: i64| if skewed { dice.below(2 * most as usize + 1) as i64 - most } else { 0 };
         let skews = (0..size + REFEREES).map(|site| skew(if site < size { SKEW } else { REFEREES_SKEW })).collect();
-        let (receipts, losses) = (dice.percent(67), if calm { 0 } else { 4 });
-        let kind = dice.number() % KINDS;
-        Script { size, kind, receipts, skews, weather, losses, trouble, steps: 260 }
+        let (receipts, losses) = (dice.percent(60), if calm { 0 } else { 2 + dice.number() % 12 });
+        let (cuts, pauses) = if calm { (0, 0) } else { (dice.number() % 40, dice.number() % 30) };
+        let (kind, steps) = (dice.number() % KINDS, 120 + dice.below(320));
+        Script { size, kind, receipts, skews, weather, losses, cuts, pauses, trouble, steps }
     }
 
     /// Sites that do not keep to the rules.
@@ -127,20 +133,40 @@ impl Script {
 /// Bad times.
 pub fn rage(net: &mut Net, script: &Script) -> Begun {
     let mut begun = Begun::default();
+    for _ in 0..net.world.dice.below(5) {
+        people::set(net);
+    }
     for step in 0..script.steps {
         if net.world.dice.percent(3) || net.world.steps().is_empty() {
             people::act(net, &mut begun);
         }
         match script.trouble {
-            Trouble::Hasty(site) if net.world.dice.percent(5) => liars::commit_early(net, site),
+            Trouble::Hasty(site) if net.world.dice.percent(8) => liars::commit_early(net, site),
+            Trouble::Hasty(site) if net.world.dice.percent(8) => liars::tell_early(net, site),
             Trouble::Liar(site, lie) if net.world.dice.percent(5) => liars::speak(net, site, lie),
             Trouble::Stall(referee) if step == script.steps / 3 => hold(net, referee),
             Trouble::Vanish(site) if net.world.dice.percent(10) && has_promised(net, site) => hold(net, site),
             _ => {}
         }
+        if net.world.dice.number() % 1_000 < script.cuts {
+            cut_off(net);
+        }
+        if net.world.dice.number() % 1_000 < script.pauses {
+            let pause = 1 + net.world.dice.below(60_000) as i64;
+            net.world.now = net.world.now.plus(pause);
+        }
         blow(&mut net.world, script.weather);
     }
     begun
+}
+
+/// All wires of a site are cut, or mended, a referee's as well as others.
+fn cut_off(net: &mut Net) {
+    let (all, cut) = (net.world.sites.len(), net.world.dice.percent(60));
+    let site = net.world.dice.below(all);
+    for other in (0..all).filter(|other| *other != site) {
+        net.world.cut(site, other, cut);
+    }
 }
 
 /// A site dies and does not come back by itself.
@@ -155,11 +181,15 @@ fn has_promised(net: &Net, site: usize) -> bool {
     lifts.iter().any(|lift| lift.role == Role::Relay && lift.state == State::Pend)
 }
 
-/// What is said of such targets while nothing happens that would be worth saying anything.
-fn talk(net: &mut Net, about: impl Fn(&str) -> bool) -> Vec<String> {
+/// What honest sites say to each other of such targets, while nothing happens that would be worth saying anything.
+/// With one that has given back what it goes on claiming there is no end of it (PROTOCOL 6.4 S3).
+fn talk(net: &mut Net, faithless: &BTreeSet<usize>, about: impl Fn(&str) -> bool) -> Vec<String> {
     let before = net.world.said.len();
     net.world.calm(QUIET);
-    let said = net.world.said[before..].iter().filter(|(_, row)| about(&row.message.target));
+    let honest = |agent: &AgentId| !faithless.iter().any(|site| net.world.sites[*site].agent() == agent);
+    let said = net.world.said[before..]
+        .iter()
+        .filter(|(site, row)| about(&row.message.target) && !faithless.contains(site) && honest(&row.message.to.agent));
     said.map(|(site, row)| format!("{site}: {}", words(row))).collect()
 }
 
@@ -172,6 +202,14 @@ pub struct Ended {
     pub good: usize,
     /// Lifts that came to nothing.
     pub void: usize,
+    /// Ways through sites on which somebody had to be asked for the ruling.
+    pub asked: usize,
+    /// Ways through sites that went on over another exit.
+    pub turned: usize,
+    /// Ways through relays that gave a pledge back.
+    pub released: usize,
+    /// Ways through relays and destinations that were good before they had pledged (PROTOCOL 9.7 L20b).
+    pub early: usize,
     /// Events run.
     pub events: u64,
 }
@@ -181,9 +219,9 @@ pub struct Ended {
 /// # Panics
 /// When it is not.
 pub fn tell(net: &mut Net, script: &Script) -> Ended {
-    let before = checks::nets(net);
+    let (before, faithless) = (checks::before(net), script.faithless());
     let begun = rage(net, script);
-    let faithless = script.faithless();
+    assert_eq!(checks::overfull(net, &faithless, &before), Vec::<String>::new(), "in the storm");
     net.world.heal();
     if let Trouble::Vanish(site) = script.trouble {
         hold(net, site);
@@ -193,15 +231,38 @@ pub fn tell(net: &mut Net, script: &Script) -> Ended {
     }
     net.world.calm(REST);
     assert_eq!(checks::wrong(net, &faithless, &before), Vec::<String>::new(), "in the end");
-    assert_eq!(talk(net, |target| target != "route"), Vec::<String>::new(), "the talk goes on");
+    let lifts = |target: &str| target != "route";
+    assert_eq!(talk(net, &faithless, lifts), Vec::<String>::new(), "the talk goes on");
     // A search that nobody answers takes its four tries, of each site on its way.
     for _ in 0..SEARCH {
-        if talk(net, |_| true).is_empty() {
+        if talk(net, &faithless, |_| true).is_empty() {
             break;
         }
     }
-    assert_eq!(talk(net, |_| true), Vec::<String>::new(), "the talk about routes goes on");
-    let (good, void) = checks::ended(net);
+    assert_eq!(talk(net, &faithless, |_| true), Vec::<String>::new(), "the talk about routes goes on");
     let events = net.world.sites.iter().map(|site| site.events).sum();
-    Ended { begun: begun.payments + begun.clearings, good, void, events }
+    let mut ended = Ended { begun: begun.payments + begun.clearings, events, ..Ended::default() };
+    for lift in (0..net.size).flat_map(|site| net.world.sites[site].look::<Lift>("lift.lifts")) {
+        let (own, good) = (lift.role == Role::Originator, lift.state == State::Good);
+        ended.good += usize::from(own && good);
+        ended.void += usize::from(own && !good);
+        ended.asked += usize::from(lift.rounds > 0);
+        ended.turned += usize::from(lift.exits > 1);
+        ended.released += usize::from(lift.answer.is_some());
+        ended.early += usize::from(lift.role == Role::Relay && good && lift.given.is_none());
+    }
+    ended
+}
+
+impl std::ops::AddAssign for Ended {
+    fn add_assign(&mut self, other: Ended) {
+        self.begun += other.begun;
+        self.good += other.good;
+        self.void += other.void;
+        self.asked += other.asked;
+        self.turned += other.turned;
+        self.released += other.released;
+        self.early += other.early;
+        self.events += other.events;
+    }
 }
