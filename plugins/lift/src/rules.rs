@@ -191,14 +191,21 @@ fn promise(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> {
 }
 
 /// Everything that was reserved. A circle that its originator had ruled before it was closed has no pledge on
-/// the closing tally, and nobody owes anything there.
+/// the closing tally, and nobody owes anything there, unless the terminus has sent its chit already.
 fn whole(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> {
     let ruling = ruling_of(lift)?;
-    if lift.role == Role::Originator && lift.bottom.is_some() && lift.received.is_none() && lift.edges.len() > 1 {
-        let open = lift.edges.remove(0);
-        chits::free(context, &lift.core, std::slice::from_ref(&open))?;
-        lift.avoid.push(open.tally);
+    let closes = lift.role == Role::Originator && lift.bottom.is_some() && lift.edges.len() > 1;
+    if !closes || lift.received.is_some() {
+        return chits::complete(context, lift, &lift.edges, &ruling);
     }
+    let closing = lift.edges.remove(0);
+    if chits::is_good(context, &lift.core, &closing)? {
+        chits::complete(context, lift, &lift.edges, &ruling)?;
+        lift.edges.insert(0, closing);
+        return Ok(());
+    }
+    chits::free(context, &lift.core, std::slice::from_ref(&closing))?;
+    lift.avoid.push(closing.tally);
     chits::complete(context, lift, &lift.edges, &ruling)
 }
 

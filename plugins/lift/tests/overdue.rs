@@ -250,6 +250,25 @@ fn a_relay_that_has_not_pledged_yet_keeps_what_it_was_pledged() {
     assert_eq!(world.reserved(1), 0);
 }
 
+/// L9 for a circle whose originator has the ruling before the arrival: the terminus has done its part already.
+#[test]
+fn a_circle_ruled_before_its_arrival_was_heard_is_good_by_the_closing_tallys_own_chit() {
+    let mut world = World::ring(19, 3);
+    let key = stranger();
+    with_own_referee(&mut world, &key);
+    world.net.swallow(2, "lift/term");
+    let lift = world.clear();
+    world.net.settle();
+    assert_eq!(world.states(&lift), ["seek", "pend", "pend"]);
+    world.net.take_refusals();
+    let core = world.core(0, &lift);
+    bring(&mut world, 2, &ruling(&core, &key, true));
+    world.net.calm(60_000);
+    assert_eq!(world.net.take_refusals(), []);
+    assert_eq!(world.states(&lift), ["good", "good", "good"]);
+    assert_eq!([0, 1, 2].map(|place| (world.worth(place), world.reserved(place))), [(0, 0); 3]);
+}
+
 #[test]
 fn an_arrival_counts_only_if_the_destination_signed_it_and_in_time() {
     let mut world = World::row(14, 3);
