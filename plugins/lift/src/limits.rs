@@ -41,9 +41,8 @@ pub const REPEATS: [i64; 2] = [10 * SECOND, 30 * SECOND];
 /// How long a ruling is pushed towards a neighbour that is away; it can ask for itself later (PROTOCOL 9.8).
 pub const PUSH: i64 = 60 * SECOND;
 
-/// A release is remembered beyond expiry for this long: more than the minute of PROTOCOL 9.7 I6, so that whoever
-/// asks for it late (9.8) hears it, and its chit is known should it have been ruled good meanwhile (9.6).
-pub const TOMBSTONE: i64 = 600 * SECOND;
+/// A release is remembered beyond expiry for this long (PROTOCOL 9.7 I6).
+pub const TOMBSTONE: i64 = 60 * SECOND;
 
 /// How long a final lift is kept. Originators answer for at least 30 days (PROTOCOL 9.8).
 pub const KEEP: i64 = 31 * 24 * 3600 * SECOND;

@@ -98,6 +98,12 @@ fn fail(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
         }
         rules::answered(context, &mut lift)?;
         if rows_hold(&lift, Happening::PeerFail) {
+            if lift.awaits_word() && lift.ruling.is_some() {
+                // L20b: the pledge is back, and the ruling is here already.
+                (lift.released, lift.unsent) = (true, true);
+                rules::word_came(context, &mut lift)?;
+                continue;
+            }
             lift.released = true;
             let mut facts = Facts::of(message).holding(&[Guard::Given]);
             facts.why = why.clone();

@@ -81,6 +81,11 @@ pub fn ruled(context: &mut Context<'_>, hash: &str, facts: &Facts<'_>) -> Result
     let Some(ruling) = &facts.ruling else { return Ok(()) };
     for mut lift in store::segments(context, hash)? {
         answered(context, &mut lift)?;
+        if ruling.valid && lift.awaits_word() {
+            lift.ruling = Some(ruling.clone());
+            store::put(context, &lift, lift.state)?;
+            continue;
+        }
         let on = Happening::ruling(ruling.valid);
         let unsent: &[Guard] = if lift.given.is_some() && lift.unsent && !lift.left { &[Guard::Unsent] } else { &[] };
         let facts =
@@ -88,6 +93,17 @@ pub fn ruled(context: &mut Context<'_>, hash: &str, facts: &Facts<'_>) -> Result
         step(context, &mut lift, on, &facts)?;
     }
     Ok(())
+}
+
+/// The transport has said what became of our pledge, or never will: a ruling that has waited for that is applied.
+///
+/// # Errors
+/// As for [`step`].
+pub fn word_came(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> {
+    let Some(ruling) = lift.ruling.clone().filter(|_| !lift.state.is_final()) else { return Ok(()) };
+    store::put(context, lift, lift.state)?;
+    let hash = lift.core.hash();
+    ruled(context, &hash, &Facts { ruling: Some(ruling), ..Facts::default() })
 }
 
 /// An answer from upstream says that the promise has arrived, also where the transport's word is still under

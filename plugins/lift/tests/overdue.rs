@@ -244,10 +244,30 @@ fn a_relay_that_has_not_pledged_yet_keeps_what_it_was_pledged() {
     assert_eq!(world.state(1, &lift), "draft.relay");
     let core = world.core(1, &lift);
     bring(&mut world, 1, &ruling(&core, &key, true));
+    // Whether the promise has left is known to the transport alone.
+    assert_eq!(world.state(1, &lift), "draft.relay");
+    world.net.calm(60_000);
     assert_eq!(world.state(1, &lift), "good");
-    // Whether the promise has left is not known for certain here, so both tallies are paid: nothing lost.
-    assert_eq!(world.worth(1), 0);
-    assert_eq!(world.reserved(1), 0);
+    assert_eq!((world.worth(1), world.reserved(1)), (100, 0), "paid by the one before, and it owes the next nothing");
+    world.net.heal();
+    world.net.calm(10 * MINUTE);
+    assert_eq!((world.worth(1), world.worth(2), world.reserved(2)), (100, 0, 0));
+}
+
+#[test]
+fn a_relay_that_has_pledged_pays_though_the_ruling_came_before_the_transports_word() {
+    let mut world = World::row(20, 3);
+    let key = stranger();
+    with_own_referee(&mut world, &key);
+    world.net.isolate(2);
+    let lift = world.pay(100);
+    world.net.settle();
+    let core = world.core(1, &lift);
+    bring(&mut world, 1, &ruling(&core, &key, true));
+    world.net.heal();
+    world.net.calm(60_000);
+    assert_eq!(world.states(&lift)[1..], ["good", "good"]);
+    assert_eq!([1, 2].map(|place| (world.worth(place), world.reserved(place))), [(0, 0), (100, 0)]);
 }
 
 /// L9 for a circle whose originator has the ruling before the arrival: the terminus has done its part already.

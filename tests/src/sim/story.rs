@@ -9,7 +9,7 @@ use tallyho::ledger::outbox::OutboxRow;
 use tallyho_plugin::record::Timestamp;
 
 /// Lines remembered.
-const REMEMBERED: usize = 1_500;
+const REMEMBERED: usize = 10_000;
 
 /// When the worlds of this simulation begin.
 pub(super) const BEGIN: Timestamp = Timestamp(1_700_000_000_000);
