@@ -373,7 +373,7 @@ fn the_kits_statements_verify() {
 
 /// Promises that the transport of a site is still to try.
 fn promises(world: &World, place: usize) -> Vec<Sent> {
-    let sent = world.net.sites[place].sent().into_iter();
+    let sent = world.net.sites[place].sent().iter();
     sent.filter(|sent| sent.message.action == "promise" && !sent.stalled && !sent.handed_over).cloned().collect()
 }
 

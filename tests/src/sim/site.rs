@@ -358,7 +358,7 @@ impl Running {
     }
 
     /// When there will be something to do.
-    pub fn next(&mut self) -> Option<Timestamp> {
+    pub fn next_due(&mut self) -> Option<Timestamp> {
         [self.refused.or(self.core.next_timer()), self.next_row()].into_iter().flatten().min()
     }
 }

@@ -239,8 +239,8 @@ impl World {
     }
 
     /// The next instant at which something will be due.
-    pub fn next(&mut self) -> Option<Timestamp> {
-        self.sites.iter_mut().filter_map(|site| Some(site.running.as_mut()?.next()?.plus(-site.skew))).min()
+    pub fn next_due(&mut self) -> Option<Timestamp> {
+        self.sites.iter_mut().filter_map(|site| Some(site.running.as_mut()?.next_due()?.plus(-site.skew))).min()
     }
 
     /// Lets things happen for so many milliseconds, and until nothing is left to happen then.
@@ -253,7 +253,7 @@ impl World {
             if self.any() {
                 continue;
             }
-            match self.next().filter(|next| *next <= end) {
+            match self.next_due().filter(|next| *next <= end) {
                 Some(next) => self.now = self.now.max(next),
                 None => {
                     self.now = end;
