@@ -134,7 +134,10 @@ fn carry_out(
             Ok(())
         }
         Effect::Free => chits::free(context, &lift.core, &lift.edges),
-        Effect::Complete => whole(context, lift),
+        Effect::Complete => {
+            remind(context, lift, facts.message)?;
+            whole(context, lift)
+        }
         Effect::CompleteBelow => below(context, lift),
         Effect::Withdraw => say::withdraw(context, lift),
         Effect::Commit => {
@@ -203,6 +206,17 @@ fn promise(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> {
         Role::Relay => now.plus(expires.0.saturating_sub(now.0) / limits::EXIT_SHARE),
         _ => expires,
     };
+    say::promise(context, lift, until)
+}
+
+/// A ruling that anybody but the neighbour upstream has brought does not say that our promise has arrived there. It
+/// binds us all the same, so the promise goes once more, before the chit (D-106).
+fn remind(context: &mut Context<'_>, lift: &Lift, message: Option<&Message>) -> Result<(), Fault> {
+    let (Role::Relay, Some(top), Some(message)) = (lift.role, &lift.top, message) else { return Ok(()) };
+    if !lift.left || message.from.agent == top.partner.agent {
+        return Ok(());
+    }
+    let until = context.now().plus(limits::PUSH);
     say::promise(context, lift, until)
 }
 
