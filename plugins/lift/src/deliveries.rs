@@ -6,7 +6,7 @@ use crate::rules::{self, Facts};
 use crate::state::State;
 use crate::store;
 use crate::table::{Guard, Happening};
-use crate::{limits, say, table};
+use crate::{asking, limits, say, table};
 use tallyho_plugin::{Context, Delivery, Fate, Fault};
 
 /// What became of a message.
@@ -16,7 +16,9 @@ use tallyho_plugin::{Context, Delivery, Fate, Fault};
 pub fn delivery(delivery: &Delivery, context: &mut Context<'_>) -> Result<(), Fault> {
     if let Some(rest) = delivery.key.strip_prefix("promise ") {
         let Some((name, top)) = rest.rsplit_once(' ') else { return Ok(()) };
-        let Some(mut lift) = find(context, name)? else { return Ok(()) };
+        let Some(known) = Name::read(name) else { return Ok(()) };
+        asking::heard(context, &known.hash)?;
+        let Some(mut lift) = store::lift(context, &known)? else { return Ok(()) };
         // Of an exit that was given up since, nothing matters any more.
         let current = lift.top.as_ref().is_some_and(|at| at.tally == top && at.partner.agent == delivery.to);
         return if current { promised(context, &mut lift, delivery) } else { Ok(()) };

@@ -83,6 +83,8 @@ fn fail(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
     let (Some(tally), Failed { lift: uuid, hash, why, release }) = (&message.tally, message.object()?) else {
         return Ok(());
     };
+    // A chit may have told of a ruling in the event before: what it has made good cannot be given back.
+    asking::heard(context, &hash)?;
     for mut lift in store::segments(context, &hash)? {
         let ours = lift.top.as_ref().is_some_and(|top| {
             top.tally == *tally && top.partner.same_party(&message.from) && message.to.cuid.as_ref() == Some(&top.user)

@@ -212,8 +212,13 @@ fn promise(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> {
 /// A ruling that anybody but the neighbour upstream has brought does not say that our promise has arrived there. It
 /// binds us all the same, so the promise goes once more, before the chit (D-106).
 fn remind(context: &mut Context<'_>, lift: &Lift, message: Option<&Message>) -> Result<(), Fault> {
-    let (Role::Relay, Some(top), Some(message)) = (lift.role, &lift.top, message) else { return Ok(()) };
-    if !lift.left || message.from.agent == top.partner.agent {
+    let (Role::Relay, Some(top)) = (lift.role, &lift.top) else { return Ok(()) };
+    // Where it came by a chit, or was here before, that is so only of lifts that have taken too long.
+    let known = match message {
+        Some(message) => message.from.agent == top.partner.agent,
+        None => context.now() < lift.core.expires(),
+    };
+    if known || !lift.left {
         return Ok(());
     }
     let until = context.now().plus(limits::PUSH);

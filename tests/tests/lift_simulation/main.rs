@@ -104,5 +104,11 @@ mod told_again {
     #[test]
     fn a_promise_that_may_have_left_is_heard_before_its_chit() {
         story(3444);
+        story(16_003);
+    }
+
+    #[test]
+    fn a_release_that_comes_behind_a_good_chit_of_the_lift_fails_no_event() {
+        story(27_884);
     }
 }
