@@ -197,7 +197,7 @@ fn course(trouble: &Trouble) -> (u64, [u64; 2]) {
                         world.crash(*site);
                     }
                     let next = world.steps().first().copied();
-                    match (next, world.next()) {
+                    match (next, world.next_due()) {
                         (Some(step), _) => {
                             steps += 1;
                             world.step(step);

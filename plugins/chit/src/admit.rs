@@ -4,7 +4,7 @@ use crate::desk::Desk;
 use crate::entry::{Entry, Status};
 use crate::errors::Refusal;
 use crate::rules::{self, Input};
-use crate::store::REFEREES;
+use crate::store::{REFEREES, REFUSED};
 use crate::table::{Guard, Happening};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -130,10 +130,16 @@ fn lift_binds(desk: &mut Desk<'_, '_>, chit: &ChitRecord, stored: Option<&Entry>
     if ours {
         return Ok(Ok(()));
     }
-    let referee = match chit.lift() {
-        Ok(lift) => lift.referee().agent.clone(),
+    let (referee, hash) = match chit.lift() {
+        Ok(lift) => (lift.referee().agent.clone(), lift.hash()),
         Err(error) => return Ok(Err(error.to_string())),
     };
+    // We have given its pledge back, and the ruling was there before that: it binds its issuer all the same, and
+    // were we not to take it the two halves would never agree again.
+    let refused = [hash.as_bytes(), b"\0", desk.party.tally.as_bytes()].concat();
+    if desk.context.get::<IgnoredAny>(REFUSED, refused)?.is_some() {
+        return Ok(Ok(()));
+    }
     let known: Option<Referee> = desk.context.get(REFEREES, &referee.0)?;
     Ok(match known.and_then(|known| known.accepted) {
         Some(_) => Ok(()),

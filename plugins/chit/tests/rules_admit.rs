@@ -224,6 +224,20 @@ fn a_lift_chit_binds_by_ruling_and_pledge_where_its_referee_is_accepted() {
     assert_eq!((half(&mut net)["net"].clone(), told(&mut net)[0]["type"].clone()), (json!(4), json!("lift")));
 }
 
+/// The ruling was there before our refusal: an originator that had not waited for the arrival.
+#[test]
+fn a_lift_chit_over_a_tally_where_its_promise_was_refused_is_taken_whoever_its_referee_is() {
+    let mut net = bench(12);
+    let core = lift(1, 4, "referee");
+    let chit = lift_chit(&mut net, &core, Side::Foil);
+    let refused = |hash: &str| [hash.as_bytes(), b"\0", TALLY.as_bytes()].concat();
+    net.a().write("lift.tombs", &refused(&lift(2, 4, "referee").hash()), &json!({ "answer": {}, "until": 0 }));
+    assert_eq!(judged(&mut net, &chit).0, "invalid", "another one was refused");
+    net.a().write("lift.tombs", &refused(&core.hash()), &json!({ "answer": {}, "until": 0 }));
+    assert_eq!(judged(&mut net, &chit).0, "new");
+    assert_eq!(half(&mut net)["net"], 4);
+}
+
 #[test]
 fn a_lift_chit_of_ours_binds_by_our_agents_own_pledge() {
     let mut net = bench(10);

@@ -81,6 +81,17 @@ pub fn free(context: &mut Context<'_>, core: &LiftCore, edges: &[Edge]) -> Resul
     all(core, &whole)
 }
 
+/// Whether the chit of this edge is good already: the partner has sent it.
+///
+/// # Errors
+/// The chit handler's faults.
+pub fn is_good(context: &mut Context<'_>, core: &LiftCore, edge: &Edge) -> Result<bool, Fault> {
+    let Some(user) = edge.halves.first() else { return Ok(false) };
+    let asked = json!({ "chit": format!("{user}/{}/{}", edge.tally, core.uuid()) });
+    let answer: Value = context.invoke(CHIT, "state", &asked)?;
+    Ok(answer["state"].as_str().is_some_and(|state| state.ends_with(".good")))
+}
+
 /// Makes the chits on these tallies good, each with the pledge that covers it: the one we received, the one
 /// we gave, and one of our own agent between users of this site.
 ///

@@ -4,7 +4,7 @@ use crate::record::{Lift, Name, Role};
 use crate::rules::{self, Facts};
 use crate::state::State;
 use crate::table::Happening;
-use crate::{asking, limits, originate, say, store};
+use crate::{asking, deliveries, limits, originate, say, store};
 use tallyho_plugin::record::Timestamp;
 use tallyho_plugin::{Context, Fault, Timer};
 
@@ -79,13 +79,11 @@ pub fn fired(context: &mut Context<'_>, timer: &Timer) -> Result<(), Fault> {
     match lift.state {
         State::DraftInit => originate::give_up(context, &mut lift),
         // The transport has not said what has become of the message: it may have left.
-        State::InitSeek | State::DraftRelay => {
-            lift.left = true;
-            rules::step(context, &mut lift, Happening::PromiseUnsure, &facts).map(drop)
-        }
+        State::InitSeek | State::DraftRelay => deliveries::unsure_promise(context, &mut lift),
         State::FoundTerm => {
             lift.left = lift.given.is_some();
-            rules::step(context, &mut lift, Happening::TermStalled, &facts).map(drop)
+            rules::step(context, &mut lift, Happening::TermStalled, &facts)?;
+            rules::word_came(context, &mut lift)
         }
         State::Seek | State::Pend => rules::step(context, &mut lift, Happening::Overdue, &facts).map(drop),
         State::SeekCheck | State::PendCheck => asking::next(context, &mut lift),

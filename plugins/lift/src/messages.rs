@@ -83,6 +83,8 @@ fn fail(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
     let (Some(tally), Failed { lift: uuid, hash, why, release }) = (&message.tally, message.object()?) else {
         return Ok(());
     };
+    // A chit may have told of a ruling in the event before: what it has made good cannot be given back.
+    asking::heard(context, &hash)?;
     for mut lift in store::segments(context, &hash)? {
         let ours = lift.top.as_ref().is_some_and(|top| {
             top.tally == *tally && top.partner.same_party(&message.from) && message.to.cuid.as_ref() == Some(&top.user)
@@ -98,6 +100,12 @@ fn fail(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
         }
         rules::answered(context, &mut lift)?;
         if rows_hold(&lift, Happening::PeerFail) {
+            if lift.awaits_word() && lift.ruling.is_some() {
+                // L20b: the pledge is back, and the ruling is here already.
+                (lift.released, lift.unsent) = (true, true);
+                rules::word_came(context, &mut lift)?;
+                continue;
+            }
             lift.released = true;
             let mut facts = Facts::of(message).holding(&[Guard::Given]);
             facts.why = why.clone();

@@ -111,7 +111,7 @@ pub struct Lift {
     pub arrival: Option<Arrival>,
     /// Where a linear lift's terminus said it can be reached.
     pub terminus: Option<Chad>,
-    /// Who ruled what.
+    /// Who ruled what; not applied yet where it waits for the transport's word ([`Lift::awaits_word`]).
     pub ruling: Option<Ruling>,
     /// Of a referee that contradicts itself: its other ruling (PROTOCOL 9.7 L38).
     pub evidence: Option<Ruling>,
@@ -199,6 +199,14 @@ impl Lift {
             Role::Originator => self.bottom.is_some(),
             _ => self.core.plan().is_some() && self.top.is_some(),
         }
+    }
+
+    /// Whether the transport has still to say if our pledge has left: only then is it known whether a ruling that
+    /// says good binds us (PROTOCOL 9.7 L20) or not (L20b).
+    pub fn awaits_word(&self) -> bool {
+        matches!(self.state, State::DraftRelay | State::FoundTerm)
+            && self.given.is_some()
+            && !(self.left || self.unsent || self.released)
     }
 
     /// The neighbour downstream and the one upstream.

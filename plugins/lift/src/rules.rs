@@ -81,6 +81,11 @@ pub fn ruled(context: &mut Context<'_>, hash: &str, facts: &Facts<'_>) -> Result
     let Some(ruling) = &facts.ruling else { return Ok(()) };
     for mut lift in store::segments(context, hash)? {
         answered(context, &mut lift)?;
+        if ruling.valid && lift.awaits_word() {
+            lift.ruling = Some(ruling.clone());
+            store::put(context, &lift, lift.state)?;
+            continue;
+        }
         let on = Happening::ruling(ruling.valid);
         let unsent: &[Guard] = if lift.given.is_some() && lift.unsent && !lift.left { &[Guard::Unsent] } else { &[] };
         let facts =
@@ -88,6 +93,17 @@ pub fn ruled(context: &mut Context<'_>, hash: &str, facts: &Facts<'_>) -> Result
         step(context, &mut lift, on, &facts)?;
     }
     Ok(())
+}
+
+/// The transport has said what became of our pledge, or never will: a ruling that has waited for that is applied.
+///
+/// # Errors
+/// As for [`step`].
+pub fn word_came(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> {
+    let Some(ruling) = lift.ruling.clone().filter(|_| !lift.state.is_final()) else { return Ok(()) };
+    store::put(context, lift, lift.state)?;
+    let hash = lift.core.hash();
+    ruled(context, &hash, &Facts { ruling: Some(ruling), ..Facts::default() })
 }
 
 /// An answer from upstream says that the promise has arrived, also where the transport's word is still under
@@ -118,7 +134,10 @@ fn carry_out(
             Ok(())
         }
         Effect::Free => chits::free(context, &lift.core, &lift.edges),
-        Effect::Complete => whole(context, lift),
+        Effect::Complete => {
+            remind(context, lift, facts.message)?;
+            whole(context, lift)
+        }
         Effect::CompleteBelow => below(context, lift),
         Effect::Withdraw => say::withdraw(context, lift),
         Effect::Commit => {
@@ -190,15 +209,38 @@ fn promise(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> {
     say::promise(context, lift, until)
 }
 
+/// A ruling that anybody but the neighbour upstream has brought does not say that our promise has arrived there. It
+/// binds us all the same, so the promise goes once more, before the chit (D-113).
+fn remind(context: &mut Context<'_>, lift: &Lift, message: Option<&Message>) -> Result<(), Fault> {
+    let (Role::Relay, Some(top)) = (lift.role, &lift.top) else { return Ok(()) };
+    // Where it came by a chit, or was here before, that is so only of lifts that have taken too long.
+    let known = match message {
+        Some(message) => message.from.agent == top.partner.agent,
+        None => context.now() < lift.core.expires(),
+    };
+    if known || !lift.left {
+        return Ok(());
+    }
+    let until = context.now().plus(limits::PUSH);
+    say::promise(context, lift, until)
+}
+
 /// Everything that was reserved. A circle that its originator had ruled before it was closed has no pledge on
-/// the closing tally, and nobody owes anything there.
+/// the closing tally, and nobody owes anything there, unless the terminus has sent its chit already.
 fn whole(context: &mut Context<'_>, lift: &mut Lift) -> Result<(), Fault> {
     let ruling = ruling_of(lift)?;
-    if lift.role == Role::Originator && lift.bottom.is_some() && lift.received.is_none() && lift.edges.len() > 1 {
-        let open = lift.edges.remove(0);
-        chits::free(context, &lift.core, std::slice::from_ref(&open))?;
-        lift.avoid.push(open.tally);
+    let closes = lift.role == Role::Originator && lift.bottom.is_some() && lift.edges.len() > 1;
+    if !closes || lift.received.is_some() {
+        return chits::complete(context, lift, &lift.edges, &ruling);
     }
+    let closing = lift.edges.remove(0);
+    if chits::is_good(context, &lift.core, &closing)? {
+        chits::complete(context, lift, &lift.edges, &ruling)?;
+        lift.edges.insert(0, closing);
+        return Ok(());
+    }
+    chits::free(context, &lift.core, std::slice::from_ref(&closing))?;
+    lift.avoid.push(closing.tally);
     chits::complete(context, lift, &lift.edges, &ruling)
 }
 

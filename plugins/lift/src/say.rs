@@ -188,7 +188,8 @@ pub fn pending(core: &LiftCore, now: Timestamp) -> Value {
     json!({ "lift": core.uuid(), "hash": core.hash(), "pend": true, "now": now.text() })
 }
 
-/// Takes back what waits of our promise or notice of arrival, of a commit and of questions.
+/// Takes back what waits of our promise or notice of arrival, of a commit and of questions; but not a promise that
+/// may have left where the ruling binds us to it: who is to get our chit should have heard of the lift before.
 ///
 /// # Errors
 /// The host's faults.
@@ -201,7 +202,10 @@ pub fn withdraw(context: &mut Context<'_>, lift: &Lift) -> Result<(), Fault> {
         (lift.core.referee().agent.clone(), format!("commit {name}")),
     ];
     if let Some(top) = &lift.top {
-        all.push((top.partner.agent.clone(), promise_key(lift, &top.tally)));
+        let binds = lift.left && lift.ruling.as_ref().is_some_and(|ruling| ruling.valid);
+        if !binds {
+            all.push((top.partner.agent.clone(), promise_key(lift, &top.tally)));
+        }
         all.push((top.partner.agent.clone(), term_key(lift)));
     }
     for (agent, key) in all {

@@ -7,9 +7,10 @@ mod kit;
 use kit::places::{World, tally, user};
 use kit::{over, pledge, ruling, stranger};
 use serde_json::{Value, json};
+use tallyho_plugin::Fate;
 use tallyho_plugin::record::Side;
 use tallyho_plugin::record::signing::AgentKey;
-use tallyho_plugin::testkit::Envelope;
+use tallyho_plugin::testkit::{Envelope, Sent};
 
 /// Minutes in milliseconds.
 const MINUTE: i64 = 60_000;
@@ -259,10 +260,49 @@ fn a_relay_that_has_not_pledged_yet_keeps_what_it_was_pledged() {
     assert_eq!(world.state(1, &lift), "draft.relay");
     let core = world.core(1, &lift);
     bring(&mut world, 1, &ruling(&core, &key, true));
+    // Whether the promise has left is known to the transport alone.
+    assert_eq!(world.state(1, &lift), "draft.relay");
+    world.net.calm(60_000);
     assert_eq!(world.state(1, &lift), "good");
-    // Whether the promise has left is not known for certain here, so both tallies are paid: nothing lost.
-    assert_eq!(world.worth(1), 0);
-    assert_eq!(world.reserved(1), 0);
+    assert_eq!((world.worth(1), world.reserved(1)), (100, 0), "paid by the one before, and it owes the next nothing");
+    world.net.heal();
+    world.net.calm(10 * MINUTE);
+    assert_eq!((world.worth(1), world.worth(2), world.reserved(2)), (100, 0, 0));
+}
+
+#[test]
+fn a_relay_that_has_pledged_pays_though_the_ruling_came_before_the_transports_word() {
+    let mut world = World::row(20, 3);
+    let key = stranger();
+    with_own_referee(&mut world, &key);
+    world.net.isolate(2);
+    let lift = world.pay(100);
+    world.net.settle();
+    let core = world.core(1, &lift);
+    bring(&mut world, 1, &ruling(&core, &key, true));
+    world.net.heal();
+    world.net.calm(60_000);
+    assert_eq!(world.states(&lift)[1..], ["good", "good"]);
+    assert_eq!([1, 2].map(|place| (world.worth(place), world.reserved(place))), [(0, 0), (100, 0)]);
+}
+
+/// L9 for a circle whose originator has the ruling before the arrival: the terminus has done its part already.
+#[test]
+fn a_circle_ruled_before_its_arrival_was_heard_is_good_by_the_closing_tallys_own_chit() {
+    let mut world = World::ring(19, 3);
+    let key = stranger();
+    with_own_referee(&mut world, &key);
+    world.net.swallow(2, "lift/term");
+    let lift = world.clear();
+    world.net.settle();
+    assert_eq!(world.states(&lift), ["seek", "pend", "pend"]);
+    world.net.take_refusals();
+    let core = world.core(0, &lift);
+    bring(&mut world, 2, &ruling(&core, &key, true));
+    world.net.calm(60_000);
+    assert_eq!(world.net.take_refusals(), []);
+    assert_eq!(world.states(&lift), ["good", "good", "good"]);
+    assert_eq!([0, 1, 2].map(|place| (world.worth(place), world.reserved(place))), [(0, 0); 3]);
 }
 
 #[test]
@@ -345,4 +385,33 @@ fn the_kits_statements_verify() {
     let core = world.core(0, &lift);
     let pledge = pledge(&core, &stranger(), Side::Stock, &tally(0));
     assert!(tallyho_plugin::record::signing::verify(&pledge.check().unwrap()));
+}
+
+/// Promises that the transport of a site is still to try.
+fn promises(world: &World, place: usize) -> Vec<Sent> {
+    let sent = world.net.sites[place].sent().iter();
+    sent.filter(|sent| sent.message.action == "promise" && !sent.stalled && !sent.handed_over).cloned().collect()
+}
+
+#[test]
+fn a_promise_given_up_shortly_before_expiry_is_not_made_again_and_again() {
+    // Some of it may have been written, so neither site may take it for unsent.
+    let fate = || Fate::Stalled { attempts: 6, unsent: false, why: "it closed".to_owned() };
+    for place in 0..2 {
+        let mut world = World::row(7, 3);
+        world.net.cut(place, place + 1);
+        let lift = world.pay(100);
+        world.net.settle();
+        let tries = if place == 0 { 1 } else { 2 };
+        for _ in 0..tries {
+            let waiting = promises(&world, place);
+            assert_eq!(waiting.len(), 1, "site {place}");
+            world.net.sites[place].report(&waiting[0], fate()).unwrap();
+        }
+        assert!(promises(&world, place).is_empty(), "site {place}");
+        assert!(world.reserved(place) > 0, "it may have left: {}", world.state(place, &lift));
+        world.net.heal();
+        world.net.calm(10 * MINUTE);
+        assert_eq!(world.state(place, &lift), "void", "by its ruling");
+    }
 }

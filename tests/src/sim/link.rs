@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use tallyho::ledger::line::Line as OutboxLine;
 use tallyho::ledger::outbox::OutboxRow;
 use tallyho::net::channel::{Channel, Out, Role};
 use tallyho::wire::ext::Extensions;
@@ -37,6 +38,10 @@ pub struct Line {
     pub ends: [End; 2],
     /// It is no more; the ends find out.
     pub lost: bool,
+    /// One without relation has opened it (PROTOCOL 1.5, `R`).
+    pub asked: bool,
+    /// When something was last written to it, or came.
+    pub used: Timestamp,
 }
 
 /// How far a call has come.
@@ -57,6 +62,8 @@ pub struct Call {
     pub from: usize,
     /// The agent called.
     pub agent: AgentId,
+    /// For the messages of this line.
+    pub line: OutboxLine,
     /// With which row.
     pub mid: u64,
     /// The row.
@@ -72,14 +79,23 @@ impl Line {
     pub fn new(name: u64, sites: [usize; 2], agents: [&AgentId; 2], receipts: bool, now: Timestamp) -> Self {
         let extensions = Extensions { cbor: receipts, receipt: receipts };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 7));
-        let end = |place: usize, role| End {
-            site: sites[place],
-            channel: Channel::new(name, Some(agents[1 - place].clone()), address, role, extensions, now),
-            sealed: None,
-            flight: VecDeque::new(),
-            open: place == 1,
+        let end = |place: usize, role| {
+            End::new(
+                sites[place],
+                place == 1,
+                Channel::new(name, Some(agents[1 - place].clone()), address, role, extensions, now),
+            )
         };
-        Line { ends: [end(0, Role::Initiator), end(1, Role::Responder)], lost: false }
+        Line { ends: [end(0, Role::Initiator), end(1, Role::Responder)], lost: false, asked: false, used: now }
+    }
+
+    /// One that proves nothing about who has opened it, for the messages of this line of the outbox.
+    pub fn asked(name: u64, sites: [usize; 2], of: OutboxLine, now: Timestamp) -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 7));
+        let asking = Channel::asking(name, of, address, now);
+        let answering = Channel::new(name, None, address, Role::Responder, Extensions::NONE, now);
+        let ends = [End::new(sites[0], false, asking), End::new(sites[1], true, answering)];
+        Line { ends, lost: false, asked: true, used: now }
     }
 
     /// Whether it joins these two.
@@ -95,6 +111,10 @@ impl Line {
 }
 
 impl End {
+    fn new(site: usize, open: bool, channel: Arc<Channel>) -> Self {
+        End { site, channel, sealed: None, flight: VecDeque::new(), open }
+    }
+
     /// Whether it has something to write.
     pub fn is_writing(&mut self) -> bool {
         if self.open && self.sealed.is_none() {

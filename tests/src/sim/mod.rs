@@ -6,11 +6,12 @@
 //! arrived, a channel found lost, a call coming further), so whoever drives it decides on every
 //! order of things and on a crash between any two of them.
 //!
-//! Nothing here knows what the handlers do: see [`tallies`] and [`chits`] for people who use them.
+//! Nothing here knows what the handlers do: see [`tallies`], [`chits`] and [`lifts`] for people who use them.
 
 pub mod chits;
 pub mod dice;
 pub mod disk;
+pub mod lifts;
 pub mod link;
 mod network;
 pub mod receive;
@@ -23,4 +24,5 @@ pub mod world;
 pub use dice::Dice;
 pub use disk::Disk;
 pub use site::{Plan, SimSite};
+pub use story::words;
 pub use world::{Step, World};

@@ -1,17 +1,20 @@
 //! What happens between sites: orders of their schedules, frames, calls.
 
 use super::link::{Call, Frame, Line, Stage};
-use super::receive;
+use super::receive::{self, Way};
 use super::site::{Job, Pending};
+use super::story::words;
 use super::world::{World, is_cut};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tallyho::ledger::input::{Input, Outcome};
+use tallyho::ledger::input::{Answer, Input, Origin, Outcome, Refused};
 use tallyho::ledger::line::Line as OutboxLine;
+use tallyho::ledger::outbox::OutboxRow;
 use tallyho::net::channel::Out;
 use tallyho::net::courier::{Courier, Order};
 use tallyho_plugin::FaultKind;
 use tallyho_plugin::record::{AgentId, Timestamp};
+use tallyho_plugin::services::Outgoing;
 
 impl World {
     pub(super) fn place_of(&self, agent: &AgentId) -> usize {
@@ -19,9 +22,9 @@ impl World {
     }
 
     pub(super) fn deliver(&mut self, site: usize, act: impl FnOnce(&mut Courier, Timestamp) -> Vec<Order>) {
-        let now = self.now;
+        let now = self.at(site);
         let Some(running) = &mut self.sites[site].running else { return };
-        let orders = act(&mut running.courier, now);
+        let orders = act(running.changed(), now);
         self.obey(site, orders);
     }
 
@@ -34,13 +37,14 @@ impl World {
                 }
                 Order::Refill { line, after } => running.urgent.push_back(Job::Refill(line, after)),
                 Order::Send { channel, mid, row, attempt } => {
-                    let line = self.lines.get(&usize::try_from(channel).unwrap_or(0));
+                    let line = self.lines.get(&place(channel));
                     let end = line.and_then(|line| line.ends.iter().find(|end| end.site == site && end.open));
                     end.expect("rows go to open channels").channel.send(Out::Row { mid, row, attempt });
                 }
                 Order::Dial { to, mid, row, attempt } => {
                     self.named += 1;
-                    let call = Call { from: site, agent: to.agent, mid, row, attempt, stage: Stage::Waiting };
+                    let line = OutboxLine::of(&row.message);
+                    let call = Call { from: site, agent: to.agent, line, mid, row, attempt, stage: Stage::Waiting };
                     self.calls.insert(self.named, call);
                 }
             }
@@ -54,7 +58,7 @@ impl World {
         self.notices.extend(released.notices.into_iter().map(|notice| (site, notice)));
         for (agent, receipt) in released.receipts {
             let ends = self.lines.values().flat_map(|line| &line.ends).filter(|end| end.site == site && end.open);
-            let ends = ends.filter(|end| end.channel.agent.as_ref() == Some(&agent));
+            let ends = ends.filter(|end| end.channel.agent.as_ref() == Some(&agent) && end.channel.extensions.receipt);
             // On each channel: one of them may be dead without anybody knowing yet.
             ends.for_each(|end| end.channel.send(Out::Receipt(receipt.clone())));
         }
@@ -68,6 +72,13 @@ impl World {
             self.deliver(site, |courier, now| courier.remove(&of, &mids, now));
         }
         self.deliver(site, |courier, now| courier.post(released.posts, fresh, now));
+        for Answer { origin, row } in released.answers {
+            let end = self.lines.get(&place(origin.channel)).map(|line| &line.ends[1]).filter(|end| end.open);
+            end.into_iter().for_each(|end| end.channel.send(Out::Answer(Arc::clone(&row))));
+        }
+        for Refused { origin, .. } in released.refused.into_iter().filter(|refused| refused.close) {
+            self.lose(place(origin.channel));
+        }
         for (call, outcome) in told {
             self.judge(call, &outcome);
         }
@@ -75,37 +86,87 @@ impl World {
 
     pub(super) fn write(&mut self, name: usize, end: usize) {
         let Some(line) = self.lines.get_mut(&name) else { return };
-        let (end, lost) = (&mut line.ends[end], line.lost);
+        line.used = self.now;
+        let (asked, lost) = (line.asked, line.lost);
+        let end = &mut line.ends[end];
         let (site, Some(out)) = (end.site, end.sealed.take()) else { return };
-        let own = &self.sites[site].own;
-        let agent = end.channel.agent.clone().expect("all channels here have proven who is there");
-        let (bytes, said) = match &out {
+        let (channel, to, of) = (end.channel.id, end.channel.agent.clone(), end.channel.line.clone());
+        let receipts = self.receipts && !asked;
+        let now = self.at(site);
+        let (bytes, said, handed) = match out {
             Out::Row { mid, row, attempt } => {
-                (receive::encoded(own, row, *mid, *attempt, self.receipts, self.now), Some((*mid, Arc::clone(row))))
+                let said = self.tongue(site, row);
+                let own = &self.sites[site].own;
+                (said.as_ref().map(|row| receive::encoded(own, row, mid, attempt, receipts, now)), said, Some(mid))
             }
-            Out::Receipt(receipt) => (receive::receipt(own, &agent, receipt), None),
-            Out::Answer(_) => unreachable!("no handler here answers strangers"),
+            Out::Answer(row) => {
+                let said = self.tongue(site, row);
+                let own = &self.sites[site].own;
+                (said.as_ref().map(|row| receive::encoded(own, row, 0, 1, false, now)), said, None)
+            }
+            Out::Receipt(receipt) => {
+                let to = to.expect("strangers get no receipts");
+                (Some(receive::receipt(&self.sites[site].own, &to, &receipt)), None, None)
+            }
         };
-        let row = said.as_ref().map(|(_, row)| Arc::clone(row));
+        if let Some(row) = &said {
+            self.say(site, Arc::clone(row));
+        }
         // The system takes bytes for a connection that is gone, as long as it does not know.
-        if !lost {
-            end.flight.push_back(Frame { bytes, row });
+        if let Some(line) = self.lines.get_mut(&name).filter(|_| !lost) {
+            let end = line.ends.iter_mut().find(|end| end.site == site).expect("it has written");
+            end.flight.extend(bytes.map(|bytes| Frame { bytes, row: said }));
         }
-        let channel = end.channel.id;
-        if let Some((mid, row)) = said {
-            self.say(site, row);
-            self.deliver(site, |courier, now| courier.handed(&OutboxLine::from(&agent), channel, mid, now));
+        if let (Some(mid), Some(of)) = (handed, of) {
+            self.deliver(site, |courier, now| courier.handed(&of, channel, mid, now));
         }
+    }
+
+    /// What this site says where its handlers say this; nothing, where it keeps it back.
+    fn tongue(&mut self, site: usize, row: Arc<OutboxRow>) -> Option<Arc<OutboxRow>> {
+        let Some(mut tongue) = self.tongues.remove(&site) else { return Some(row) };
+        let said = tongue(&self.sites[site], &mut self.dice, Arc::clone(&row));
+        self.tongues.insert(site, tongue);
+        if said.as_ref().is_none_or(|said| !Arc::ptr_eq(said, &row)) {
+            let instead = said.as_ref().map_or_else(|| "nothing".to_owned(), |said| words(said));
+            self.tell(format!("site {site} LIES: instead of {} it says {instead}", words(&row)));
+        }
+        said
     }
 
     pub(super) fn arrive(&mut self, name: usize, end: usize) {
         let Some(line) = self.lines.get_mut(&name) else { return };
+        line.used = self.now;
         let Some(Frame { bytes, row }) = line.ends[1 - end].flight.pop_front() else { return };
-        let (site, agent) = (line.ends[end].site, line.ends[end].channel.agent.clone());
-        let agent = agent.expect("all channels here have proven who is there");
+        let (asked, channel) = (line.asked, &line.ends[end].channel);
+        let (site, agent) = (line.ends[end].site, channel.agent.clone());
+        let origin = Some(Origin { channel: channel.id, address: channel.address.ip() });
+        let way = match (agent, asked) {
+            (Some(agent), false) => Way::Peer { agent, receipts: self.receipts },
+            (Some(agent), true) => Way::Asked { agent },
+            (None, _) => Way::Stranger { origin },
+        };
         if self.hear(site, row) {
-            receive::arrived(&mut self.sites[site], &agent, &bytes, self.receipts, None, self.now);
+            let now = self.at(site);
+            receive::arrived(&mut self.sites[site], &way, &bytes, None, now);
         }
+    }
+
+    /// A site says something of its own accord, by no channel that is there: it arrives at once or never.
+    pub fn inject(&mut self, site: usize, message: Outgoing) {
+        let to = self.place_of(&message.to.agent);
+        if self.sites[site].running.is_none() || is_cut(&self.cut, site, to) {
+            return;
+        }
+        let way = match message.restricted {
+            true => Way::Stranger { origin: None },
+            false => Way::Peer { agent: self.sites[site].agent().clone(), receipts: false },
+        };
+        let row = OutboxRow { plugin: "liar".to_owned(), message, created: self.now, handed: false };
+        let bytes = receive::encoded(&self.sites[site].own, &row, 0, 1, false, self.now);
+        self.tell(format!("site {site} says of its own accord: {}", words(&row)));
+        let now = self.at(to);
+        receive::arrived(&mut self.sites[to], &way, &bytes, None, now);
     }
 
     /// A frame on its way is there once more, behind the others.
@@ -144,40 +205,41 @@ impl World {
         let end = &mut line.ends[end];
         end.open = false;
         end.flight.clear();
-        let (site, channel, agent) = (end.site, end.channel.id, end.channel.agent.clone());
-        let agent = agent.expect("all channels here have proven who is there");
-        self.deliver(site, |courier, now| courier.closed(&OutboxLine::from(&agent), channel, now));
+        let (site, channel) = (end.site, end.channel.id);
+        let Some(of) = end.channel.line.clone() else { return };
+        self.deliver(site, |courier, now| courier.closed(&of, channel, now));
     }
 
     pub(super) fn fail(&mut self, name: usize, closed: bool, unsent: bool) {
-        let Some(Call { from, agent, mid, stage, .. }) = self.calls.remove(&name) else { return };
+        let Some(Call { from, line: of, mid, stage, .. }) = self.calls.remove(&name) else { return };
         if let Stage::Answering(line) = stage {
             self.lose(line);
         }
         let why = if closed { "it closed" } else { "it cannot be reached" };
-        self.deliver(from, |courier, now| courier.failed(&OutboxLine::from(&agent), mid, closed, unsent, why, now));
+        self.deliver(from, |courier, now| courier.failed(&of, mid, closed, unsent, why, now));
     }
 
     pub(super) fn call(&mut self, name: usize) {
         let Some(call) = self.calls.get(&name) else { return };
-        let (from, to, agent, mid) = (call.from, self.place_of(&call.agent), call.agent.clone(), call.mid);
+        let (from, to, of, mid) = (call.from, self.place_of(&call.agent), call.line.clone(), call.mid);
         let reachable = self.sites[to].running.is_some() && !is_cut(&self.cut, from, to);
         match &call.stage {
             Stage::Waiting => {
-                let now = self.now;
-                let off = self.sites[from]
-                    .running
-                    .as_mut()
-                    .and_then(|running| running.courier.called_off(&OutboxLine::from(&agent), mid, now));
+                let now = self.at(from);
+                let off =
+                    self.sites[from].running.as_mut().and_then(|running| running.changed().called_off(&of, mid, now));
                 if let Some(orders) = off {
                     self.calls.remove(&name);
                     self.obey(from, orders);
                 } else if reachable {
+                    let (row, attempt, receipts) =
+                        (Arc::clone(&call.row), call.attempt, self.receipts && !of.is_strangers());
+                    // A host may open a channel and say nothing with it.
+                    let said = self.tongue(from, row);
                     let own = &self.sites[from].own;
-                    let (row, attempt) = (Arc::clone(&call.row), call.attempt);
-                    let bytes = receive::encoded(own, &row, mid, attempt, self.receipts, now);
-                    self.say(from, row);
-                    self.stage(name, Stage::Opening(bytes));
+                    let bytes = said.as_ref().map(|row| receive::encoded(own, row, mid, attempt, receipts, now));
+                    said.into_iter().for_each(|row| self.say(from, row));
+                    self.stage(name, Stage::Opening(bytes.unwrap_or_default()));
                 } else {
                     self.fail(name, false, true);
                 }
@@ -191,17 +253,24 @@ impl World {
                 let (bytes, row) = (bytes.clone(), Arc::clone(&call.row));
                 let ticket = row.message.ticket.is_some();
                 let from_agent = self.sites[from].agent().clone();
-                let now = self.now;
+                let (now, strangers) = (self.at(to), of.is_strangers());
                 let admitted =
                     self.sites[to].running.as_ref().map(|running| running.relations.admits(&from_agent, now));
                 if ticket {
                     self.stage(name, Stage::Judged);
                     self.hear(to, Some(row)); // about a tally, so it is not lost
-                    receive::arrived(&mut self.sites[to], &from_agent, &bytes, false, Some(name), now);
-                } else if admitted == Some(true) {
-                    self.answer(name);
-                    if self.hear(to, Some(row)) {
-                        receive::arrived(&mut self.sites[to], &from_agent, &bytes, self.receipts, None, now);
+                    let way = Way::Peer { agent: from_agent, receipts: false };
+                    receive::arrived(&mut self.sites[to], &way, &bytes, Some(name), now);
+                } else if strangers || admitted == Some(true) {
+                    let line = self.answer(name);
+                    if !bytes.is_empty() && self.hear(to, Some(row)) {
+                        let way = match (strangers, self.lines.get(&line).map(|line| &line.ends[1].channel)) {
+                            (false, _) => Way::Peer { agent: from_agent, receipts: self.receipts },
+                            (true, at) => Way::Stranger {
+                                origin: at.map(|at| Origin { channel: at.id, address: at.address.ip() }),
+                            },
+                        };
+                        receive::arrived(&mut self.sites[to], &way, &bytes, None, now);
                     }
                 } else {
                     self.fail(name, true, false);
@@ -214,10 +283,8 @@ impl World {
                 };
                 open.ends[0].open = true;
                 self.calls.remove(&name);
-                let receipts = self.receipts;
-                self.deliver(from, |courier, now| {
-                    courier.answered(&OutboxLine::from(&agent), line as u64, mid, true, receipts, now)
-                });
+                let receipts = self.receipts && !of.is_strangers();
+                self.deliver(from, |courier, now| courier.answered(&of, line as u64, mid, true, receipts, now));
             }
             Stage::Judged => {}
         }
@@ -227,7 +294,7 @@ impl World {
     pub(super) fn judge(&mut self, name: usize, outcome: &Outcome) {
         match outcome {
             _ if !self.calls.contains_key(&name) => {}
-            Outcome::Done(_) => self.answer(name),
+            Outcome::Done(_) => drop(self.answer(name)),
             Outcome::Fault(fault) => {
                 assert!(fault.kind != FaultKind::Failed, "a handler failed: {fault}");
                 self.fail(name, true, false);
@@ -235,28 +302,36 @@ impl World {
         }
     }
 
-    /// The side that was called has its end of a new line, and `A` is on its way.
-    pub(super) fn answer(&mut self, name: usize) {
-        let Some(call) = self.calls.get(&name) else { return };
+    /// The side that was called has its end of a new line, and `A` is on its way; the line's name.
+    pub(super) fn answer(&mut self, name: usize) -> usize {
+        let Some(call) = self.calls.get(&name) else { return 0 };
         let (from, to) = (call.from, self.place_of(&call.agent));
         self.named += 1;
         let line = self.named;
         let agents = [self.sites[from].agent(), self.sites[to].agent()];
-        let new = Line::new(line as u64, [from, to], agents, self.receipts, self.now);
+        let new = match call.line.is_strangers() {
+            true => Line::asked(line as u64, [from, to], call.line.clone(), self.now),
+            false => Line::new(line as u64, [from, to], agents, self.receipts, self.now),
+        };
+        let strangers = new.asked;
         let (caller, ticket) = (agents[0].clone(), call.row.message.ticket.is_some());
         self.lines.insert(line, new);
         self.stage(name, Stage::Answering(line));
         let receipts = self.receipts;
+        if strangers {
+            return line;
+        }
         if ticket {
-            return self
-                .deliver(to, |courier, now| courier.opened(&OutboxLine::from(&caller), line as u64, receipts, now));
+            self.deliver(to, |courier, now| courier.opened(&OutboxLine::from(&caller), line as u64, receipts, now));
+            return line;
         }
         if receipts {
             let older = self.lines.iter().filter(|(name, _)| **name != line).flat_map(|(_, line)| &line.ends);
-            let with = older.filter(|end| end.site == to && end.channel.agent.as_ref() == Some(&caller));
+            let with = older.filter(|end| end.site == to && end.channel.line == Some(OutboxLine::from(&caller)));
             with.for_each(|end| end.channel.take_back());
         }
         self.deliver(to, |courier, now| courier.called_us(&OutboxLine::from(&caller), line as u64, receipts, now));
+        line
     }
 
     pub(super) fn stage(&mut self, name: usize, stage: Stage) {
@@ -264,4 +339,9 @@ impl World {
             call.stage = stage;
         }
     }
+}
+
+/// The place among the lines of a channel's name.
+fn place(channel: u64) -> usize {
+    usize::try_from(channel).unwrap_or(0)
 }

@@ -1,10 +1,10 @@
 //! From an outbox row to bytes, and from bytes to an input of the other site's ledger, as the host does.
 
 use super::site::{Job, Running, SimSite};
-use tallyho::ledger::input::{Inbound, Input};
+use tallyho::ledger::input::{Inbound, Input, Origin};
 use tallyho::ledger::outbox::OutboxRow;
 use tallyho::ledger::router::clear;
-use tallyho::wire::envelope::authenticate;
+use tallyho::wire::envelope::{authenticate, unproven};
 use tallyho::wire::ext::{self, Receipt};
 use tallyho::wire::{Encoding, Envelope};
 use tallyho_plugin::Message;
@@ -42,39 +42,80 @@ fn bytes(envelope: &Envelope, receipts: bool) -> Vec<u8> {
     bytes
 }
 
-/// What came from `agent`, as jobs of the site's ledger. `call`: the call that waits for the outcome.
+/// How something came.
+pub enum Way {
+    /// By a channel that proves this agent.
+    Peer {
+        /// Who.
+        agent: AgentId,
+        /// Both acknowledge what they get.
+        receipts: bool,
+    },
+    /// By a channel that a stranger has opened.
+    Stranger {
+        /// The channel.
+        origin: Option<Origin>,
+    },
+    /// By a restricted channel that this site has opened to this agent.
+    Asked {
+        /// Whom.
+        agent: AgentId,
+    },
+}
+
+/// What came, as jobs of the site's ledger. `call`: the call that waits for the outcome.
 ///
 /// # Panics
 /// When it is no message, or not from that agent: no site sends such.
-pub fn arrived(site: &mut SimSite, agent: &AgentId, bytes: &[u8], receipts: bool, call: Option<usize>, now: Timestamp) {
+pub fn arrived(site: &mut SimSite, way: &Way, bytes: &[u8], call: Option<usize>, now: Timestamp) {
     let own = site.own.agent.clone();
     let envelope = Envelope::parse(bytes).expect("sites send messages");
-    let envelope = authenticate(envelope, agent, &own).expect("sites send in their own name").into_inner();
+    let envelope = match way {
+        Way::Peer { agent, .. } | Way::Asked { agent } => {
+            authenticate(envelope, agent, &own).expect("sites send in their own name").into_inner()
+        }
+        Way::Stranger { .. } => unproven(envelope, &own).expect("sites ask whom they mean").into_inner(),
+    };
     let users = site.users.clone();
     let Some(running) = &mut site.running else { return };
-    if envelope.target == ext::HOST {
+    let (receipts, agent) = match way {
+        Way::Peer { agent, receipts } => (*receipts, Some(agent)),
+        Way::Stranger { .. } | Way::Asked { .. } => (false, None),
+    };
+    if let Some(agent) = agent.filter(|_| envelope.target == ext::HOST) {
         let receipt = Receipt::read(&envelope).expect("sites send whole receipts");
         running.waiting.push_back(Job::Input(Input::Receipt { agent: agent.clone(), receipt }, None));
         return;
     }
     let mid = envelope.mid.filter(|_| receipts);
-    let input = match inbound(running, &users, envelope, mid, now) {
+    let input = match inbound(running, &users, envelope, way, mid, now) {
         Some(inbound) => Some(Input::Peer(inbound)),
-        None => mid.map(|mid| Input::Dropped { agent: agent.clone(), mid }),
+        None => agent.cloned().zip(mid).map(|(agent, mid)| Input::Dropped { agent, mid }),
     };
     running.waiting.extend(input.map(|input| Job::Input(input, call)));
 }
 
-fn inbound(running: &Running, users: &[&str], envelope: Envelope, mid: Option<u64>, now: Timestamp) -> Option<Inbound> {
+fn inbound(
+    running: &Running,
+    users: &[&str],
+    envelope: Envelope,
+    way: &Way,
+    mid: Option<u64>,
+    now: Timestamp,
+) -> Option<Inbound> {
     let Envelope { target, action, to, from, object, tally, ticket, attempt, .. } = envelope;
     if to.cuid.as_deref().is_some_and(|cuid| !users.contains(&cuid)) {
         return None;
     }
     let body = object.unwrap_or_default();
-    let message =
-        Message { target, action, to, from, tally, ticket: None, restricted: false, asked: false, attempt, body };
+    let (restricted, asked, origin) = match way {
+        Way::Peer { .. } => (false, false, None),
+        Way::Stranger { origin } => (true, false, *origin),
+        Way::Asked { .. } => (true, true, None),
+    };
+    let message = Message { target, action, to, from, tally, ticket: None, restricted, asked, attempt, body };
     match clear(&running.table, &running.relations, &message, now) {
-        Err(dropped) if !dropped.may_pass() => None,
-        cleared => Some(Inbound { message: message.into(), ticket, mid, cleared: cleared.ok(), origin: None }),
+        Err(dropped) if !dropped.may_pass() || restricted => None,
+        cleared => Some(Inbound { message: message.into(), ticket, mid, cleared: cleared.ok(), origin }),
     }
 }

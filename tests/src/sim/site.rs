@@ -67,8 +67,10 @@ pub struct Running {
     pub relations: Arc<RelationRegistry>,
     /// Who serves what.
     pub table: Arc<PluginTable>,
-    /// The outbox's schedule.
+    /// The outbox's schedule. Whoever changes it says so by [`Running::changed`].
     pub courier: Courier,
+    /// When the schedule next has something to do, where that has been looked at since it changed.
+    pub next_row: Option<Option<Timestamp>>,
     /// Jobs that the site itself has caused.
     pub urgent: VecDeque<Job>,
     /// Jobs that came from outside.
@@ -101,6 +103,8 @@ pub struct SimSite {
     pub running: Option<Running>,
     /// Events it has run.
     pub events: u64,
+    /// Milliseconds by which its clock is ahead.
+    pub skew: i64,
     /// What outlives its process.
     pub disk: Disk,
     host: Arc<SiteHost>,
@@ -128,7 +132,7 @@ impl SimSite {
         let host = Arc::new(SiteHost { keys: Arc::new(keys), endpoint, relations: Arc::default() });
         let users = plan.users[place].clone();
         let mut site =
-            SimSite { own, users, running: None, events: 0, disk, host, plugins: plan.plugins.clone(), seeds };
+            SimSite { own, users, running: None, events: 0, skew: 0, disk, host, plugins: plan.plugins.clone(), seeds };
         site.start(now, None).expect("a new store works");
         for (user, public) in public {
             site.running.as_mut().expect("it runs").pending = None;
@@ -138,23 +142,25 @@ impl SimSite {
         site
     }
 
-    /// The same site in another world: with its keys and a copy of its disk, and other chances.
+    /// The same site in another world: with its keys and a copy of its disk, other chances, and a clock that is
+    /// so many milliseconds ahead of the world's `now`.
     ///
     /// # Panics
     /// When it does not start.
     #[must_use]
-    pub fn fork(&self, seed: u64, now: Timestamp) -> Self {
+    pub fn fork(&self, seed: u64, now: Timestamp, skew: i64) -> Self {
         let mut site = SimSite {
             own: self.own.clone(),
             users: self.users.clone(),
             running: None,
             events: 0,
+            skew,
             disk: self.disk.copy(),
             host: Arc::clone(&self.host),
             plugins: self.plugins.clone(),
             seeds: Dice::new(seed),
         };
-        site.start(now, None).expect("a store that worked works");
+        site.start(now.plus(skew), None).expect("a store that worked works");
         site
     }
 
@@ -164,6 +170,11 @@ impl SimSite {
     /// When there is no such user.
     pub fn sign(&self, user: &str, text: &str) -> String {
         base64v::encode(self.host.keys.sign_user(user, text.as_bytes()).expect("the user has a key"))
+    }
+
+    /// The site's signature, base64v.
+    pub fn sign_agent(&self, text: &str) -> String {
+        base64v::encode(self.host.keys.sign_agent(text.as_bytes()))
     }
 
     /// Its agent.
@@ -204,6 +215,7 @@ impl SimSite {
             relations,
             table: Arc::new(table),
             courier: Courier::new(self.seeds.number()),
+            next_row: None,
             urgent: VecDeque::new(),
             waiting: VecDeque::new(),
             kept: Vec::new(),
@@ -262,7 +274,7 @@ impl SimSite {
                 Some(Job::Input(input, call)) => running.kept.push((input, call)),
                 Some(Job::Refill(line, after)) => {
                     if let Ok(posts) = running.core.refill(&line, after) {
-                        orders.extend(running.courier.refill(&line, posts, now));
+                        orders.extend(running.changed().refill(&line, posts, now));
                     }
                 }
                 None => break,
@@ -326,6 +338,18 @@ impl Running {
         Ok((done.released, done.outcomes))
     }
 
+    /// The outbox's schedule, to be changed.
+    pub fn changed(&mut self) -> &mut Courier {
+        self.next_row = None;
+        &mut self.courier
+    }
+
+    /// When the outbox's schedule next has something to do.
+    pub fn next_row(&mut self) -> Option<Timestamp> {
+        let courier = &self.courier;
+        *self.next_row.get_or_insert_with(|| courier.next())
+    }
+
     /// Whether the ledger has something to do now.
     pub fn is_busy(&self, now: Timestamp) -> bool {
         let jobs = !(self.kept.is_empty() && self.urgent.is_empty() && self.waiting.is_empty());
@@ -334,8 +358,8 @@ impl Running {
     }
 
     /// When there will be something to do.
-    pub fn next(&self) -> Option<Timestamp> {
-        [self.refused.or(self.core.next_timer()), self.courier.next()].into_iter().flatten().min()
+    pub fn next_due(&mut self) -> Option<Timestamp> {
+        [self.refused.or(self.core.next_timer()), self.next_row()].into_iter().flatten().min()
     }
 }
 

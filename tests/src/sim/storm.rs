@@ -83,7 +83,7 @@ pub fn blow(world: &mut World, weather: Weather) {
     }
     let stands_still = !world.any();
     if stands_still || world.dice.percent(weather.time) {
-        let most = world.next().map_or(5_000, |next| (next.0 - world.now.0).clamp(1, 60_000));
+        let most = world.next_due().map_or(5_000, |next| (next.0 - world.now.0).clamp(1, 60_000));
         let pause = if stands_still { most } else { 1 + i64::try_from(world.dice.number() % 500).unwrap_or(0) };
         world.now = world.now.plus(pause);
     }

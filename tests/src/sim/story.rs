@@ -1,5 +1,6 @@
 //! What happened, for whoever wonders how it came to this.
 
+use super::world::Step;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -8,13 +9,14 @@ use tallyho::ledger::outbox::OutboxRow;
 use tallyho_plugin::record::Timestamp;
 
 /// Lines remembered.
-const REMEMBERED: usize = 1_500;
+const REMEMBERED: usize = 10_000;
 
 /// When the worlds of this simulation begin.
 pub(super) const BEGIN: Timestamp = Timestamp(1_700_000_000_000);
 
 enum Line {
     Text(String),
+    Step(Step),
     /// Put into words only when somebody reads it.
     Message(&'static str, usize, Arc<OutboxRow>),
 }
@@ -36,6 +38,11 @@ impl Story {
         self.add(now, Line::Text(line));
     }
 
+    /// Remembers a step.
+    pub fn step(&mut self, now: Timestamp, step: Step) {
+        self.add(now, Line::Step(step));
+    }
+
     /// Remembers that a site sent or heard a message.
     pub fn message(&mut self, now: Timestamp, verb: &'static str, site: usize, row: Arc<OutboxRow>) {
         self.add(now, Line::Message(verb, site, row));
@@ -47,6 +54,7 @@ impl Story {
         for (at, line) in &self.0 {
             let _ = match line {
                 Line::Text(line) => writeln!(text, "{at:>9} {line}"),
+                Line::Step(step) => writeln!(text, "{at:>9} {step:?}"),
                 Line::Message(verb, site, row) => writeln!(text, "{at:>9}     site {site} {verb} {}", words(row)),
             };
         }
@@ -74,8 +82,25 @@ pub fn words(row: &OutboxRow) -> String {
                 text += &format!(" … {} chits", parts.len());
             }
         }
+    } else if message.target == "lift" {
+        text += &lift(&object);
+        let over = message.tally.as_deref().and_then(|tally| tally.get(..6));
+        text += &over.map_or_else(String::new, |over| format!(" over {over}"));
+    } else if message.target == "route" {
+        text += &format!(" to {} on {}", object["find"], short(&object["tally"]));
     } else if let Some(uuid) = object.get("uuid") {
         text += &format!(" {}", short(uuid));
+    }
+    text
+}
+
+/// What a message about a lift says of it.
+fn lift(object: &Value) -> String {
+    let mut text = format!(" {}", last(&object["lift"]));
+    for member in ["units", "valid", "pend", "why", "err"] {
+        if let Some(value) = object.get(member) {
+            text += &format!(" {member} {value}");
+        }
     }
     text
 }

@@ -1,6 +1,5 @@
 //! People who use the tally handler, and what must be true of their tallies in the end.
 
-use super::site::SimSite;
 use super::world::World;
 use serde_json::json;
 use std::sync::Arc;
@@ -192,10 +191,12 @@ pub fn tickets(world: &World) -> Vec<String> {
 
 /// Outbox rows left, but for tickets that nobody answers.
 pub fn left(world: &World) -> Vec<String> {
-    let of = |(place, site): (usize, &SimSite)| {
-        let rows: Vec<OutboxRow> = site.look("host.outbox");
-        let kept = rows.into_iter().filter(|row| row.message.ticket.is_none());
-        kept.map(|row| format!("site {place} still has {}", row.message.key)).collect::<Vec<_>>()
-    };
-    world.sites.iter().enumerate().flat_map(of).collect()
+    (0..world.sites.len()).flat_map(|place| left_at(world, place)).collect()
+}
+
+/// The same of one site.
+pub fn left_at(world: &World, place: usize) -> Vec<String> {
+    let rows: Vec<OutboxRow> = world.sites[place].look("host.outbox");
+    let kept = rows.into_iter().filter(|row| row.message.ticket.is_none());
+    kept.map(|row| format!("site {place} still has {}", row.message.key)).collect()
 }

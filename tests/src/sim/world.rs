@@ -34,6 +34,12 @@ pub enum Step {
     Call(usize),
 }
 
+/// Milliseconds without a frame after which a restricted channel is closed, as `net` does it.
+const ASKED_IDLE: i64 = 20_000;
+
+/// What a site says instead of what its handlers say; nothing, where it keeps it back.
+pub type Tongue = Box<dyn FnMut(&SimSite, &mut Dice, Arc<OutboxRow>) -> Option<Arc<OutboxRow>>>;
+
 /// All sites; see the module.
 pub struct World {
     /// The sites.
@@ -49,6 +55,13 @@ pub struct World {
     /// After so many more messages about chits one is lost, though its channel is not: another program may
     /// take a message and lose it (PROTOCOL 6.7, mishap 3).
     pub swallow: Option<u64>,
+    /// Chance in percent that a message about lifts or routes is lost, though its channel is not. Only where no
+    /// receipts are in force: with them no message is lost by itself.
+    pub losses: u64,
+    /// What sites say instead of what their handlers say.
+    pub tongues: BTreeMap<usize, Tongue>,
+    /// Sites that do not start by themselves.
+    pub held: BTreeSet<usize>,
     pub(super) receipts: bool,
     pub(super) lines: BTreeMap<usize, Line>,
     pub(super) calls: BTreeMap<usize, Call>,
@@ -72,6 +85,9 @@ impl World {
             notices: Vec::new(),
             said: Vec::new(),
             swallow: None,
+            losses: 0,
+            tongues: BTreeMap::new(),
+            held: BTreeSet::new(),
             receipts,
             lines: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -85,10 +101,23 @@ impl World {
     /// started, nothing between them yet.
     #[must_use]
     pub fn fork(&self, seed: u64, receipts: bool) -> Self {
+        self.fork_skewed(seed, receipts, &[])
+    }
+
+    /// The same, with clocks that are so many milliseconds ahead, by site.
+    #[must_use]
+    pub fn fork_skewed(&self, seed: u64, receipts: bool, skews: &[i64]) -> Self {
         // Other chances than those by which it has come to be like this.
         let seeds = seed.wrapping_mul(31) ^ self.now.0.unsigned_abs();
-        let fork = |(place, site): (usize, &SimSite)| site.fork(seeds.wrapping_add(place as u64), self.now);
+        let skew = |place: usize| skews.get(place).copied().unwrap_or(0);
+        let fork =
+            |(place, site): (usize, &SimSite)| site.fork(seeds.wrapping_add(place as u64), self.now, skew(place));
         World::with(self.sites.iter().enumerate().map(fork).collect(), seed, receipts, self.now)
+    }
+
+    /// What a site takes for the time.
+    pub fn at(&self, site: usize) -> Timestamp {
+        self.now.plus(self.sites[site].skew)
     }
 
     /// Remembers a line for [`World::story`].
@@ -111,6 +140,11 @@ impl World {
                 return false;
             }
         }
+        let about = matches!(row.message.target.as_str(), "lift" | "route" | "referee");
+        if self.losses > 0 && about && !self.receipts && self.dice.percent(self.losses) {
+            self.told.message(self.now, "LOSES", site, row);
+            return false;
+        }
         self.told.message(self.now, "hears", site, row);
         true
     }
@@ -132,7 +166,8 @@ impl World {
             self.step(Step::Release(site));
         }
         let bytes = to_cbor(argument)?;
-        let result = self.sites[site].command(plugin, name, bytes, self.now);
+        let now = self.at(site);
+        let result = self.sites[site].command(plugin, name, bytes, now);
         let brief = match &result {
             Ok(_) => "done".to_owned(),
             Err(fault) => format!("{:?}: {fault}", fault.kind),
@@ -143,18 +178,21 @@ impl World {
 
     /// Everything that can happen now.
     pub fn steps(&mut self) -> Vec<Step> {
-        let (mut steps, now) = (Vec::new(), self.now);
-        for (place, site) in self.sites.iter().enumerate() {
-            match &site.running {
+        let mut steps = Vec::new();
+        for (place, site) in self.sites.iter_mut().enumerate() {
+            let now = self.now.plus(site.skew);
+            match &mut site.running {
+                None if self.held.contains(&place) => {}
                 None => steps.push(Step::Start(place)),
                 Some(running) => {
                     steps.extend(running.pending.is_some().then_some(Step::Release(place)));
                     steps.extend(running.is_busy(now).then_some(Step::Turn(place)));
-                    steps.extend(running.courier.next().filter(|next| *next <= now).map(|_| Step::Tick(place)));
+                    steps.extend(running.next_row().filter(|next| *next <= now).map(|_| Step::Tick(place)));
                 }
             }
         }
         for (name, line) in &mut self.lines {
+            line.lost |= line.asked && self.now >= line.used.plus(ASKED_IDLE);
             let cut = is_cut(&self.cut, line.ends[0].site, line.ends[1].site);
             for end in 0..2 {
                 steps.extend(line.ends[end].is_writing().then_some(Step::Write(*name, end)));
@@ -170,11 +208,12 @@ impl World {
 
     /// Has it happen.
     pub fn step(&mut self, step: Step) {
-        self.tell(format!("{step:?}"));
+        self.told.step(self.now, step);
         match step {
             Step::Turn(site) => {
                 let most = 1 + self.dice.below(8);
-                let orders = self.sites[site].turn(most, self.now);
+                let now = self.at(site);
+                let orders = self.sites[site].turn(most, now);
                 self.obey(site, orders);
             }
             Step::Release(site) => self.release(site),
@@ -200,8 +239,8 @@ impl World {
     }
 
     /// The next instant at which something will be due.
-    pub fn next(&self) -> Option<Timestamp> {
-        self.sites.iter().filter_map(|site| site.running.as_ref()?.next()).min()
+    pub fn next_due(&mut self) -> Option<Timestamp> {
+        self.sites.iter_mut().filter_map(|site| Some(site.running.as_mut()?.next_due()?.plus(-site.skew))).min()
     }
 
     /// Lets things happen for so many milliseconds, and until nothing is left to happen then.
@@ -214,7 +253,7 @@ impl World {
             if self.any() {
                 continue;
             }
-            match self.next().filter(|next| *next <= end) {
+            match self.next_due().filter(|next| *next <= end) {
                 Some(next) => self.now = self.now.max(next),
                 None => {
                     self.now = end;
@@ -229,7 +268,8 @@ impl World {
 
     /// Starts a site that is down. `fail`: its store's n-th operation fails.
     pub fn start(&mut self, site: usize, fail: Option<u64>) {
-        if let Err(error) = self.sites[site].start(self.now, fail) {
+        let now = self.at(site);
+        if let Err(error) = self.sites[site].start(now, fail) {
             self.tell(format!("site {site} does not start: {error}"));
         }
     }
@@ -304,6 +344,8 @@ impl World {
     pub fn heal(&mut self) {
         self.tell("all is mended".to_owned());
         self.cut.clear();
+        self.held.clear();
+        self.losses = 0;
         for place in 0..self.sites.len() {
             match &self.sites[place].running {
                 Some(running) => running.faults.clear(),

@@ -98,7 +98,7 @@ fn pass(
             people.restore(world, *site, copy);
         }
         let next = world.steps().first().copied();
-        match (next, world.next()) {
+        match (next, world.next_due()) {
             (Some(step), _) => {
                 *steps += 1;
                 world.step(step);

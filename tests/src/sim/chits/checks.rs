@@ -111,7 +111,7 @@ pub fn kept(account: &Account, side: Side) -> Vec<String> {
 }
 
 /// What is wrong between the two accounts of a tally.
-fn together(stock: &Account, foil: &Account) -> Vec<String> {
+pub fn together(stock: &Account, foil: &Account) -> Vec<String> {
     let mut wrong = Vec::new();
     let first = stock.links.iter().zip(&foil.links).position(|(one, other)| one != other);
     if let Some(first) = first {
