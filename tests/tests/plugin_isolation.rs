@@ -215,8 +215,9 @@ fn a_process_that_never_names_its_checks_is_ended_and_its_event_is_handled_all_t
     let alice = site(&["tally", "chit", text(&builds.make("alice.so", "version=1"))], "");
     let bob = apart(&builds, "version=1 prepare=loop");
     let to = related(&alice, &bob);
-    send(&alice, &to, [1]);
-    until(|| bob.counted() == [(1, 1)]);
+    // Many at once: the checks of one that comes alone are not asked for beforehand.
+    alice.call("counter", "send", &json!({ "number": 0, "many": 10, "to": to, "from": "alice" })).unwrap();
+    until(|| bob.counted() == (0..10).map(|number| (number, 1)).collect::<Vec<_>>());
     assert_eq!((&bob.counter()["state"], set_aside(&bob).len()), (&json!("serving"), 0), "{}", bob.log());
     assert!(bob.counter()["restarts"].as_u64() >= Some(1));
     until(|| alice.call("host", "status", &json!({})).unwrap()["outbox"] == 0);
