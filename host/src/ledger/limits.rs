@@ -13,8 +13,9 @@ pub const BATCH: usize = 256;
 /// Signatures of an event that the host remembers having made: a chit has one, a lift's step two or three.
 pub const SIGNATURES_KNOWN: usize = 16;
 
-/// A batch of so many inputs is dropped by another thread: to wake it takes as long as to drop some fifty.
-pub const DISCARDED: usize = 64;
+/// Batches that were run and wait to be dropped by whoever hands in the next inputs: as many as such a thread may be
+/// behind, and little enough to stay there where nothing more comes.
+pub const SPENT: usize = 2;
 
 /// While a queue that was full is drained, those who wait for room are told when so many places are free: each time
 /// costs the ledger's processor some ten microseconds, and them a change of threads.

@@ -2,10 +2,10 @@
 
 use super::core::Core;
 use super::input::{Input, Outcome, Released};
-use super::limits::{BATCH, QUEUE, RECEIPT_WAIT, ROOM};
-use super::verify::Slot;
+use super::limits::{BATCH, QUEUE, RECEIPT_WAIT, ROOM, SPENT};
+use super::verify::{Checked, Slot};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tallyho_plugin::record::Timestamp;
@@ -49,6 +49,9 @@ impl Item {
     }
 }
 
+/// A batch that was run: thousands of small pieces of memory, allocated by those who have handed it in.
+pub type Spent = Arc<Vec<(Input, Checked)>>;
+
 #[derive(Default)]
 struct Inner {
     urgent: VecDeque<Item>,
@@ -64,6 +67,8 @@ struct Inner {
     since: Option<Instant>,
     /// The taker waits with that in mind.
     timed: bool,
+    /// Batches that were run.
+    spent: Vec<Spent>,
 }
 
 impl Inner {
@@ -154,8 +159,22 @@ impl Queue {
             }
             Poll::Pending
         };
+        let spent = inner.spent.pop();
         self.fill(inner);
+        drop(spent);
         result
+    }
+
+    /// Leaves a batch to be dropped by whoever hands in the next inputs, on another processor and where nobody waits
+    /// for it, if there is room.
+    pub fn spend(&self, spent: Spent) {
+        let mut inner = self.lock();
+        if inner.spent.len() < SPENT {
+            inner.spent.push(spent);
+        } else {
+            drop(inner);
+            drop(spent);
+        }
     }
 
     /// Adds an item, waiting for room.

@@ -289,3 +289,17 @@ fn an_item_that_will_be_taken_at_once_is_alone_and_others_are_not() {
     queue.close();
     taker.join().unwrap();
 }
+
+#[test]
+fn a_batch_that_was_run_is_dropped_by_whoever_hands_in_the_next_and_at_once_where_too_many_wait() {
+    let queue = Queue::default();
+    let batches: Vec<Spent> = (0..=SPENT).map(|_| Arc::new(Vec::new())).collect();
+    batches.iter().for_each(|batch| queue.spend(Arc::clone(batch)));
+    let left = || batches.iter().filter(|batch| Arc::strong_count(batch) > 1).count();
+    assert_eq!(left(), SPENT);
+    let bell = Arc::new(Bell::default());
+    assert!(poll(&queue, &bell, 1).is_ready());
+    assert_eq!(left(), SPENT - 1);
+    drop(queue);
+    assert_eq!(left(), 0);
+}

@@ -260,7 +260,7 @@ impl Runner {
                 tell(outcome);
             }
         }
-        self.checking.discard(inputs);
+        self.queue.spend(inputs);
     }
 
     /// Nothing of the batch at hand was kept.

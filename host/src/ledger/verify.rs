@@ -1,6 +1,5 @@
 //! Signature checks made beforehand, on other processors, in no order; their events stay in order.
 
-use super::limits::DISCARDED;
 use super::table::Serving;
 use crate::plugin::Given;
 use std::collections::HashMap;
@@ -47,11 +46,11 @@ impl Drop for Promise {
     }
 }
 
-enum Job {
-    /// Checks to be made.
-    Check { serving: Arc<Serving>, event: Arc<Given>, promise: Promise },
-    /// What is done with.
-    Drop(Box<dyn Send>),
+/// Checks to be made.
+struct Job {
+    serving: Arc<Serving>,
+    event: Arc<Given>,
+    promise: Promise,
 }
 
 /// What a worker is asking a handler.
@@ -92,16 +91,8 @@ impl Workers {
     pub fn check(&self, serving: Arc<Serving>, event: Arc<Given>) -> Slot {
         let slot = Slot::default();
         // Where no worker is left the promise comes back, is dropped, and `verify` makes the checks itself.
-        drop(self.jobs.send(Job::Check { serving, event, promise: Promise(slot.clone()) }));
+        drop(self.jobs.send(Job { serving, event, promise: Promise(slot.clone()) }));
         slot
-    }
-
-    /// Has these dropped where nobody waits for it, if there is room: a batch of events is thousands of small pieces
-    /// of memory that other threads have allocated. A few are dropped sooner than another thread wakes.
-    pub fn discard<T: Send + Sync + 'static>(&self, spent: Arc<Vec<T>>) {
-        if spent.len() >= DISCARDED {
-            drop(self.jobs.try_send(Job::Drop(Box::new(spent))));
-        }
     }
 
     /// The generations whose `prepare` is not done within the deadline. Nobody waits for them any more, and
@@ -134,14 +125,7 @@ fn spawn(inbox: &Arc<Mutex<Receiver<Job>>>) -> std::io::Result<Arc<Worker>> {
 fn work(inbox: &Mutex<Receiver<Job>>, worker: &Worker) {
     while !worker.given_up.load(Ordering::Relaxed) {
         let job = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        let (serving, event, promise) = match job {
-            Job::Check { serving, event, promise } => (serving, event, promise),
-            Job::Drop(spent) => {
-                drop(spent);
-                continue;
-            }
-        };
+        let Ok(Job { serving, event, promise }) = job else { return };
         let in_flight = serving.enter();
         let made = catch_unwind(AssertUnwindSafe(|| {
             *worker.asking() = Some((serving.generation(), Instant::now(), promise.0.clone()));
