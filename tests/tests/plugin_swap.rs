@@ -238,6 +238,8 @@ fn what_comes_for_a_stopped_plugin_waits_until_it_is_started_and_the_others_serv
     let to = related(&sites[0], &sites[1]);
     let [alice, bob] = &mut sites;
     let send = |number: u64| alice.call("counter", "send", &json!({ "number": number, "to": to, "from": "alice" }));
+    // The receipt of what opened the tally comes a little later than the tally is open.
+    until(|| alice.call("host", "status", &json!({})).unwrap()["outbox"] == 0);
     assert_eq!(bob.command(&["plugin", "stop", "counter"])["state"], "stopped");
     for number in 0..5 {
         send(number).unwrap();
