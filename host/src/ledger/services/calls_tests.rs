@@ -1,9 +1,14 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
+use crate::ledger::buffer::Buffer;
 use crate::ledger::input::{Input, Outcome};
 use crate::ledger::limits::OUTBOX_ROWS_PER_PEER;
 use crate::ledger::robot::*;
+use crate::ledger::seeds::Random;
+use crate::ledger::verify::Checked;
+use tallyho_plugin::FaultKind;
+use tallyho_plugin::services::OUTBOX_FULL;
 
 fn fault(outcome: Outcome) -> Fault {
     match outcome {
