@@ -231,6 +231,7 @@ impl Runner {
     fn begin(&mut self) -> Option<Work> {
         let inputs = Arc::clone(&self.state.batch.as_ref()?.inputs);
         let begun = self.core.begin(&inputs, self.clock.now());
+        // Before `failed`, which keeps them whole where nobody else has them.
         drop(inputs);
         begun.map_err(|error| self.failed(error)).ok()
     }

@@ -3,8 +3,7 @@
 use super::*;
 use crate::ledger::robot::{Robot, agent, event};
 use crate::ledger::table::Serving;
-use crate::plugin::{BuildHash, Given, Plugin, StaticPlugin};
-use std::path::Path;
+use crate::plugin::{Given, Plugin, StaticPlugin};
 use tallyho_plugin::record::signing::AgentKey;
 use tallyho_plugin::services::{CheckKey, Services};
 use tallyho_plugin::{Fault, Manifest};
@@ -20,12 +19,6 @@ impl<F: Fn() -> Result<Vec<Check>, Fault> + Send + Sync> Plugin for Preparing<F>
     }
     fn generation(&self) -> u64 {
         1
-    }
-    fn path(&self) -> Option<&Path> {
-        None
-    }
-    fn build(&self) -> Option<BuildHash> {
-        None
     }
     fn prepare(&self, _: &Given) -> Result<Vec<Check>, Fault> {
         self.1()

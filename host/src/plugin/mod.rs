@@ -56,10 +56,14 @@ pub trait Plugin: Send + Sync {
     fn generation(&self) -> u64;
 
     /// The file it was loaded from, as named then; `None` where it is linked into this program.
-    fn path(&self) -> Option<&Path>;
+    fn path(&self) -> Option<&Path> {
+        None
+    }
 
     /// The hash of the file's content.
-    fn build(&self) -> Option<BuildHash>;
+    fn build(&self) -> Option<BuildHash> {
+        None
+    }
 
     /// Whether that file is another now, or gone. Looks at its metadata only.
     fn has_changed_on_disk(&self) -> bool {

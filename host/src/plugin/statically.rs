@@ -1,9 +1,7 @@
 //! A handler linked into this program: for tests, simulations and benchmarks.
 
 use crate::plugin::manifest::check_manifest;
-use crate::plugin::read::BuildHash;
 use crate::plugin::{Given, Plugin, next_generation};
-use std::path::Path;
 use tallyho_plugin::abi_adapt::guarded;
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::handler::dispatch;
@@ -38,14 +36,6 @@ impl<H: Handler> Plugin for StaticPlugin<H> {
 
     fn generation(&self) -> u64 {
         self.generation
-    }
-
-    fn path(&self) -> Option<&Path> {
-        None
-    }
-
-    fn build(&self) -> Option<BuildHash> {
-        None
     }
 
     fn prepare(&self, event: &Given) -> Result<Vec<Check>, Fault> {

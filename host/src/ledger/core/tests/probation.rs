@@ -5,9 +5,8 @@ use crate::ledger::input::Outcome;
 use crate::ledger::limits::PROBATION_EVENTS;
 use crate::ledger::robot::*;
 use crate::ledger::table::Serving;
-use crate::plugin::{BuildHash, Given, Plugin, StaticPlugin};
+use crate::plugin::{Given, Plugin, StaticPlugin};
 use crate::store::{Operation, StoreError};
-use std::path::Path;
 use std::sync::Arc;
 use tallyho_plugin::services::{Check, Services};
 use tallyho_plugin::{Event, Fault, FaultKind, Manifest};
@@ -21,12 +20,6 @@ impl Plugin for Bad {
     }
     fn generation(&self) -> u64 {
         self.0.generation()
-    }
-    fn path(&self) -> Option<&Path> {
-        None
-    }
-    fn build(&self) -> Option<BuildHash> {
-        None
     }
     fn prepare(&self, _: &Given) -> Result<Vec<Check>, Fault> {
         Ok(Vec::new())

@@ -5,11 +5,9 @@ use crate::ledger::input::{Input, Outcome};
 use crate::ledger::robot::*;
 use crate::ledger::table::PluginTable;
 use crate::plugin::process::LOST;
-use crate::plugin::read::BuildHash;
 use crate::plugin::{Given, Plugin, ProcessState, StaticPlugin};
 use crate::store::MemoryDisk;
 use arc_swap::ArcSwap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tallyho_plugin::services::{Check, Services};
@@ -28,12 +26,6 @@ impl Plugin for Frail {
     }
     fn generation(&self) -> u64 {
         self.robot.generation()
-    }
-    fn path(&self) -> Option<&Path> {
-        None
-    }
-    fn build(&self) -> Option<BuildHash> {
-        None
     }
     fn process(&self) -> Option<ProcessState> {
         Some(ProcessState { id: None, restarts: 3, last: Some("signal 11".to_owned()) })

@@ -5,10 +5,9 @@ use crate::ledger::input::Outcome;
 use crate::ledger::robot::*;
 use crate::ledger::shadow::{End, Shadow};
 use crate::ledger::table::Serving;
-use crate::plugin::{BuildHash, Given, Plugin, StaticPlugin};
+use crate::plugin::{Given, Plugin, StaticPlugin};
 use crate::store::{Operation, StoreError};
 use serde_json::json;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,12 +31,6 @@ impl Plugin for Twisted {
     }
     fn generation(&self) -> u64 {
         self.robot.generation()
-    }
-    fn path(&self) -> Option<&Path> {
-        None
-    }
-    fn build(&self) -> Option<BuildHash> {
-        None
     }
     fn prepare(&self, _: &Given) -> Result<Vec<Check>, Fault> {
         Ok(Vec::new())
