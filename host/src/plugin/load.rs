@@ -7,14 +7,14 @@ use crate::plugin::limits::{MAX_BUILDS, PROBE_DEADLINE};
 use crate::plugin::loaded::{Build, LoadedPlugin};
 use crate::plugin::open::{map, module, read_manifest};
 use crate::plugin::part::parts;
-use crate::plugin::private_copy::{PrivateCopies, PrivateCopy, Rest};
+use crate::plugin::private_copy::{PrivateCopies, PrivateCopy};
 use crate::plugin::probe::{ProbeCommand, probe};
 use crate::plugin::process::spawn::Start;
 use crate::plugin::process::{ApartBuild, IsolatedPlugin, Processes};
 use crate::plugin::read::{BuildHash, FileStamp, LibraryFile, hash, open_library, read_library};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How a [`Loader`] works.
@@ -60,6 +60,8 @@ pub struct Steps {
     pub check: Duration,
     /// Making the handler.
     pub create: Duration,
+    /// Another name for the copy, by which a restart finds it; not the loader's work.
+    pub keep: Duration,
 }
 
 /// Libraries that one process has mapped.
@@ -75,6 +77,8 @@ pub struct Mapped {
 pub struct Loader {
     options: LoaderOptions,
     copies: PrivateCopies,
+    /// Held while copies are not to get what they lack.
+    back: Arc<Mutex<()>>,
     builds: Mutex<Builds>,
 }
 
@@ -98,7 +102,7 @@ impl Loader {
     pub fn new(options: LoaderOptions) -> Result<Self, LoadError> {
         let copies = PrivateCopies::new(&options.private_folder)
             .map_err(|refusal| LoadError::new(&options.private_folder, refusal))?;
-        Ok(Loader { options, copies, builds: Mutex::default() })
+        Ok(Loader { options, copies, back: Arc::default(), builds: Mutex::default() })
     }
 
     /// Loads a plugin and makes its handler, a new generation. The same bytes take the same mapping.
@@ -152,6 +156,11 @@ impl Loader {
         };
         steps.create = begun.elapsed();
         Ok((plugin.map_err(|refusal| LoadError::new(path, refusal))?, steps))
+    }
+
+    /// Until this is dropped, private copies wait for what is not loaded of them: something else is urgent.
+    pub fn hold_back(&self) -> MutexGuard<'_, ()> {
+        self.back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many libraries are mapped.
@@ -251,7 +260,7 @@ impl Loader {
             let build = Arc::new(ApartBuild { hash, start });
             builds.apart.insert(key, build.clone());
             builds.sizes.insert(bytes.len());
-            rest.map(Rest::follow);
+            rest.follow(Arc::clone(&self.back));
             return Ok(Built::Apart(build));
         }
         builds.mapped += 1;
@@ -263,7 +272,7 @@ impl Loader {
         builds.sound.insert(key, build.clone());
         builds.sizes.insert(bytes.len());
         steps.check = laps.lap();
-        rest.map(Rest::follow);
+        rest.follow(Arc::clone(&self.back));
         Ok(Built::Here(build))
     }
 

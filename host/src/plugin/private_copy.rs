@@ -15,6 +15,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use tempfile::TempDir;
 
@@ -102,11 +103,13 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// Has it follow, on a thread of its own: nobody waits for it. Where it fails, or the original is overwritten
-    /// meanwhile, backtraces of the build have no lines, or wrong ones.
-    pub fn follow(self) {
+    /// Has it follow, on a thread of its own, as soon as nobody holds `back`: nobody waits for it, and a swap under way
+    /// is not to be kept from disk and processor. Where it fails, or the original is overwritten meanwhile, backtraces
+    /// of the build have no lines, or wrong ones.
+    pub fn follow(self, back: Arc<Mutex<()>>) {
         let Rest { source, mut copy } = self;
         let copying = move || {
+            drop(back.lock());
             if let Err(error) = io::copy(&mut source.take(MAX_LIBRARY_BYTES), &mut copy) {
                 log::debug!("a copy of a library has not all of its debug information: {error}");
             }
@@ -123,9 +126,9 @@ impl PrivateCopy<'_> {
         &self.path
     }
 
-    /// Keeps it for as long as this process lives: it is about to be mapped. `None` for the rest comes never.
-    pub fn keep(mut self) -> (PathBuf, Option<Rest>) {
-        let rest = self.rest.take();
+    /// Keeps it for as long as this process lives: it is about to be mapped. What it lacks is to follow.
+    pub fn keep(mut self) -> (PathBuf, Rest) {
+        let rest = self.rest.take().expect("it is there until the copy is kept, which is done once");
         (std::mem::take(&mut self.path), rest)
     }
 }
