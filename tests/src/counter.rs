@@ -4,22 +4,36 @@ use crate::plugins::{build_library, find, patch_text};
 use crate::site::Site;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use tempfile::TempDir;
 
 const MARK: &str = "TALLYHO-FIXTURE-COUNTER:";
 /// What the fixture has for words.
 const ROOM: usize = 256 - MARK.len();
 
-/// The library as built, and where its settings are.
-static LIBRARY: LazyLock<(Vec<u8>, usize)> = LazyLock::new(|| {
-    let bytes = std::fs::read(build_library("tallyho-fixture-counter")).expect("a library just built can be read");
-    let place = find(&bytes, MARK.as_bytes()) + MARK.len();
-    (bytes, place)
-});
+/// A library of the fixture, and where its settings are.
+struct Library {
+    bytes: Vec<u8>,
+    place: usize,
+}
+
+impl Library {
+    fn read(path: &Path) -> Self {
+        let bytes = std::fs::read(path).expect("a library just built can be read");
+        let place = find(&bytes, MARK.as_bytes()) + MARK.len();
+        Library { bytes, place }
+    }
+}
+
+/// The one of this program's profile.
+static LIBRARY: LazyLock<Arc<Library>> =
+    LazyLock::new(|| Arc::new(Library::read(&build_library("tallyho-fixture-counter"))));
 
 /// Builds of the fixture in a folder of their own.
-pub struct Builds(TempDir);
+pub struct Builds {
+    folder: TempDir,
+    library: Arc<Library>,
+}
 
 impl Builds {
     /// No build yet.
@@ -27,7 +41,15 @@ impl Builds {
     /// # Panics
     /// When no folder can be made.
     pub fn new() -> Self {
-        Builds(tempfile::tempdir().expect("a temporary folder can be made"))
+        Builds { folder: folder(), library: Arc::clone(&LIBRARY) }
+    }
+
+    /// Builds made from this one.
+    ///
+    /// # Panics
+    /// When it is no build of the fixture, or no folder can be made.
+    pub fn of(library: &Path) -> Self {
+        Builds { folder: folder(), library: Arc::new(Library::read(library)) }
     }
 
     /// A build with these settings (see the fixture), in a file of this name.
@@ -35,11 +57,10 @@ impl Builds {
     /// # Panics
     /// When it cannot be written.
     pub fn make(&self, name: &str, settings: &str) -> PathBuf {
-        let (library, place) = &*LIBRARY;
-        let mut bytes = library.clone();
-        patch_text(&mut bytes[*place..], ROOM, settings);
+        let mut bytes = self.library.bytes.clone();
+        patch_text(&mut bytes[self.library.place..], ROOM, settings);
         // Under another name first: a site may be reading.
-        let (path, fresh) = (self.0.path().join(name), self.0.path().join(format!("{name}.new")));
+        let (path, fresh) = (self.folder().join(name), self.folder().join(format!("{name}.new")));
         std::fs::write(&fresh, bytes).expect("the build can be written");
         std::fs::rename(&fresh, &path).expect("and named");
         path
@@ -47,8 +68,12 @@ impl Builds {
 
     /// The folder.
     pub fn folder(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
     }
+}
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder can be made")
 }
 
 impl Default for Builds {

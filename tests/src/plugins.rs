@@ -135,6 +135,32 @@ pub fn cargo_elsewhere(folder: &Path, target: &Path, words: &[&str]) -> Result<(
     }
 }
 
+/// The same library as another build, which does the same: its entry point differs, which no library has.
+///
+/// # Panics
+/// When it is no library at all.
+pub fn another_build(library: &[u8], number: u64) -> Vec<u8> {
+    /// Where the header of a 64-bit ELF file has it.
+    const ENTRY: std::ops::Range<usize> = 24..32;
+    let mut bytes = library.to_vec();
+    bytes[ENTRY].copy_from_slice(&number.to_le_bytes());
+    bytes
+}
+
+/// A package's library as `cargo build` leaves it for whoever works on it: not optimised. Built in a target folder of
+/// its own, where it takes no other build's place.
+///
+/// # Panics
+/// When it does not build.
+pub fn development_build(package: &str) -> PathBuf {
+    let target = workshop("development");
+    let output = cargo_command(&["build", "--package", package]).env("CARGO_TARGET_DIR", &target).output();
+    let output = output.expect("cargo can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let name = package.replace('-', "_");
+    target.join(format!("debug/{}{name}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX))
+}
+
 /// Replaces the text that `place` begins with, padded with spaces to `room`.
 ///
 /// # Panics

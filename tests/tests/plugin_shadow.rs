@@ -8,7 +8,7 @@ use tallyho_plugin::Fault;
 use tallyho_tests::chits::{chits, partners, until_half};
 use tallyho_tests::counter::{Builds, text};
 use tallyho_tests::deal::alice_and_bob;
-use tallyho_tests::plugins::build_library;
+use tallyho_tests::plugins::{another_build, build_library};
 use tallyho_tests::site::{Site, until};
 
 fn site(builds: &Builds) -> Site {
@@ -61,10 +61,9 @@ fn two_builds_of_the_same_source_do_the_same_and_the_candidate_serves_after_its_
     let [alice, bob] = &alice_and_bob();
     let tally = partners(alice, "alice", bob, "bob");
     for name in ["chit", "tally"] {
-        // What stands behind a library's last section is no part of it, and makes it another file.
         let build = folder.path().join(format!("{name}.so"));
         let library = fs::read(build_library(&format!("tallyho-{name}"))).unwrap();
-        fs::write(&build, [library, b"another build".to_vec()].concat()).unwrap();
+        fs::write(&build, another_build(&library, 1)).unwrap();
         let shadow = json!({ "name": name, "file": build, "shadow": 30 });
         assert_eq!(bob.call("host", "plugin.swap", &shadow).unwrap()["state"], "shadow");
     }

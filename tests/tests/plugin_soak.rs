@@ -16,14 +16,14 @@ use std::thread;
 use std::time::Duration;
 use tallyho_tests::deal::{Deal, is_down};
 use tallyho_tests::payers::{Count, Orders, Payer, agree, settled};
-use tallyho_tests::plugins::build_library;
+use tallyho_tests::plugins::{another_build, build_library};
 use tallyho_tests::site::{Door, PATIENCE, Site};
 
 /// Swaps of the short form; a third of them with kills.
 const SWAPS: u64 = 30;
 
 /// Builds: each is mapped once, so that what a swap itself leaves behind shows after the first round of them.
-const BUILDS: usize = 3;
+const BUILDS: u64 = 3;
 
 /// Memory that a site may gain in the short form, in bytes: a seventh of one mapping for each swap.
 const GAIN: u64 = 32 << 20;
@@ -102,9 +102,8 @@ fn swaps_and_kills_lose_no_chit_fail_no_command_and_leave_nothing_in_memory() {
     let library = fs::read(build_library("tallyho-chit")).unwrap();
     let builds: Vec<PathBuf> = (0..BUILDS)
         .map(|number| {
-            // What stands behind a library's last section is no part of it, and makes it another build.
             let path = folder.path().join(format!("{number}.so"));
-            fs::write(&path, [library.as_slice(), number.to_string().as_bytes()].concat()).unwrap();
+            fs::write(&path, another_build(&library, number)).unwrap();
             path
         })
         .collect();
@@ -114,7 +113,7 @@ fn swaps_and_kills_lose_no_chit_fail_no_command_and_leave_nothing_in_memory() {
     let tally = Deal { stock, alice: "alice", foil, bob: "bob", revive: &|| {} }.make();
     let swap = |turn: u64| {
         // Each site has every build in its turn.
-        let build = &builds[(turn / 2) as usize % BUILDS];
+        let build = &builds[(turn / 2 % BUILDS) as usize];
         let swapped = doors[turn as usize % 2].call("host", "plugin.swap", &json!({ "name": "chit", "file": build }));
         // In all, and that part during which the site runs no events.
         let ms = |value: &Value| value.as_f64().unwrap();
@@ -130,7 +129,7 @@ fn swaps_and_kills_lose_no_chit_fail_no_command_and_leave_nothing_in_memory() {
         let before = count.paid();
         for turn in 0..swaps {
             took.push(swap(turn).unwrap_or_else(|fault| panic!("swap {turn}: {fault}")));
-            if turn >= 2 * BUILDS as u64 {
+            if turn >= 2 * BUILDS {
                 memory[turn as usize % 2].push(sites[turn as usize % 2].memory());
             }
         }
@@ -175,7 +174,7 @@ fn swaps_and_kills_lose_no_chit_fail_no_command_and_leave_nothing_in_memory() {
     let mut still = [Vec::new(), Vec::new()];
     for turn in 0..swaps {
         swap(turn).unwrap();
-        if turn >= 2 * BUILDS as u64 {
+        if turn >= 2 * BUILDS {
             still[turn as usize % 2].push(sites[turn as usize % 2].memory());
         }
     }

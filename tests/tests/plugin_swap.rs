@@ -35,7 +35,10 @@ fn another_build_serves_from_the_next_event_on_and_the_one_before_again_when_ask
     let swapped = site.command(&["plugin", "swap", "counter", text(&second)]);
     assert_eq!((&swapped["name"], &swapped["version"]), (&json!("counter"), &json!("2")), "{swapped}");
     let phases: Vec<&str> = swapped["phases"].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(phases, ["check", "copy", "create", "hash", "migrate", "probe", "read", "start", "switch", "wait"]);
+    assert_eq!(
+        phases,
+        ["check", "copy", "create", "hash", "keep", "migrate", "probe", "read", "start", "switch", "wait"]
+    );
     assert!(swapped["phases"]["probe"].as_f64() > Some(0.0), "{swapped}");
     assert!(swapped["ms"].as_f64() >= swapped["phases"]["probe"].as_f64(), "{swapped}");
     assert_eq!(site.count(2), "2");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tallyho_tests::counter::{Builds, text};
 use tallyho_tests::site::{PATIENCE, Site, until};
 
-/// How soon a build has to handle what comes next, once it is there. On an idle machine it takes a fifth.
+/// How soon a build has to handle what comes next, once it is there. On an idle machine it takes a tenth of a second.
 const SOON: Duration = Duration::from_millis(500);
 
 fn site(builds: &Builds) -> Site {

@@ -113,15 +113,22 @@ impl Node {
             (None, None) => find_plugin(name, &self.plugins.folders).map_err(|error| refused(name, &seat, &error))?,
         };
         let path = std::path::absolute(&path).unwrap_or(path);
+        // What is only wanted by backtraces comes when the new build serves.
+        let held_back = self.plugins.loader.hold_back();
         let (plugin, steps) = self.plugins.loader.seat(&path).map_err(|error| refused(name, &seat, &error))?;
         if only_if_new && plugin.build() == seat.serving.plugin.build() {
             return Ok(Value::Null);
         }
-        let candidate = Candidate { plugin, steps };
+        let mut candidate = Candidate { plugin, steps };
         let previous = Some(Arc::clone(&seat.serving));
+        let keeping = Instant::now();
         let swap = self.swap_to(name, &seat, &candidate, previous, Kind { reason: "swapped", migrate })?;
+        candidate.steps.keep = keeping.elapsed();
         match shadow {
-            Some(events) => self.tried(&seat, swap, events, candidate.steps, begun),
+            Some(events) => {
+                drop(held_back);
+                self.tried(&seat, swap, events, candidate.steps, begun)
+            }
             None => self.seated(&seat, swap, candidate.steps, begun),
         }
     }
@@ -364,6 +371,7 @@ pub(super) fn phases(steps: &Steps) -> Value {
         "probe": milliseconds(steps.probe),
         "check": milliseconds(steps.check),
         "create": milliseconds(steps.create),
+        "keep": milliseconds(steps.keep),
     })
 }
 

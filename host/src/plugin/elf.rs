@@ -5,9 +5,10 @@
 //! plugins for other hosts are refused without running their constructors.
 
 use crate::plugin::error::Refusal;
-use object::LittleEndian;
-use object::elf::{self, FileHeader64};
-use object::read::elf::{FileHeader, ProgramHeader, Sym};
+use crate::plugin::exports::{exported, from_address};
+use crate::plugin::part::{ENDIAN, Header, end_of_segments, segment_table};
+use object::elf;
+use object::read::elf::{FileHeader, ProgramHeader};
 use std::path::Path;
 use tallyho_plugin::abi::{ABI_MAJOR, ABI_MINOR, AbiStamp, HEADER_SYMBOL_PREFIX, STAMP_SYMBOL_PREFIX};
 
@@ -29,9 +30,6 @@ const _: () = assert!(
     "plugins are loaded on 64-bit little-endian x86, ARM and RISC-V; add the machine here to port the host"
 );
 
-type Header = FileHeader64<LittleEndian>;
-const ENDIAN: LittleEndian = LittleEndian;
-
 /// What is needed to open the library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ElfFacts {
@@ -43,7 +41,7 @@ pub struct ElfFacts {
     pub bytes: u64,
 }
 
-/// Checks a library's bytes; `path` is used to choose among several plugins in one library.
+/// Checks the part of a library that is loaded; `path` is used to choose among several plugins in one library.
 ///
 /// # Errors
 /// [`Refusal::NotALibrary`], [`Refusal::Truncated`], [`Refusal::Damaged`], [`Refusal::NoPlugin`],
@@ -51,24 +49,24 @@ pub struct ElfFacts {
 pub fn inspect(bytes: &[u8], path: &Path) -> Result<ElfFacts, Refusal> {
     check_kind(bytes)?;
     let header = Header::parse(bytes).map_err(damaged)?;
-    check_complete(header, bytes)?;
-    let stamps = exported(header, bytes, STAMP_SYMBOL_PREFIX)?;
+    segment_table(header, bytes.len() as u64)?;
+    let segments = header.program_headers(ENDIAN, bytes).map_err(damaged)?;
+    if end_of_segments(header, segments, bytes.len() as u64)? != bytes.len() as u64 {
+        return Err(Refusal::Damaged("it was changed while it was read".into()));
+    }
+    let stamps = exported(segments, bytes, STAMP_SYMBOL_PREFIX)?;
     let (crate_name, address) = choose(stamps, path)?;
     let header_symbol = format!("{HEADER_SYMBOL_PREFIX}{crate_name}");
-    if !exported(header, bytes, &header_symbol)?.iter().any(|(rest, _)| rest.is_empty()) {
+    if !exported(segments, bytes, &header_symbol)?.iter().any(|(rest, _)| rest.is_empty()) {
         return Err(Refusal::NoPlugin { expected: header_symbol });
     }
-    let stamp = at_address(header, bytes, address, AbiStamp::SIZE)?
+    let stamp = from_address(segments, bytes, address)
+        .and_then(|bytes| bytes.get(..AbiStamp::SIZE))
         .and_then(AbiStamp::read)
         .ok_or_else(|| Refusal::Damaged(format!("{STAMP_SYMBOL_PREFIX}{crate_name} is no stamp")))?;
-    Ok(ElfFacts { header_symbol, stamp, bytes: mapped_bytes(header, bytes)? })
-}
-
-/// The size of all segments that are mapped.
-fn mapped_bytes(header: &Header, bytes: &[u8]) -> Result<u64, Refusal> {
-    let segments = header.program_headers(ENDIAN, bytes).map_err(damaged)?;
     let loaded = segments.iter().filter(|segment| segment.p_type(ENDIAN) == elf::PT_LOAD);
-    Ok(loaded.fold(0, |sum: u64, segment| sum.saturating_add(segment.p_memsz(ENDIAN))))
+    let mapped = loaded.fold(0, |sum: u64, segment| sum.saturating_add(segment.p_memsz(ENDIAN)));
+    Ok(ElfFacts { header_symbol, stamp, bytes: mapped })
 }
 
 /// Whether this host takes plugins with this stamp.
@@ -88,7 +86,11 @@ pub fn check_stamp(stamp: &AbiStamp) -> Result<(), Refusal> {
     if stamp.unwinds != 1 { Err(Refusal::Aborts) } else { Ok(()) }
 }
 
-fn check_kind(bytes: &[u8]) -> Result<(), Refusal> {
+/// Whether a file that begins like this is a library for this kind of system.
+///
+/// # Errors
+/// [`Refusal::NotALibrary`], [`Refusal::Truncated`].
+pub(super) fn check_kind(bytes: &[u8]) -> Result<(), Refusal> {
     let not = |found: String| Err(Refusal::NotALibrary { found });
     if !bytes.starts_with(&elf::ELFMAG) {
         return not(looks_like(bytes).into());
@@ -133,50 +135,6 @@ fn looks_like(bytes: &[u8]) -> &'static str {
     }
 }
 
-fn check_complete(header: &Header, bytes: &[u8]) -> Result<(), Refusal> {
-    let size = bytes.len() as u64;
-    let inside = |what: &str, offset: u64, length: u64| match offset.checked_add(length) {
-        Some(end) if end <= size => Ok(()),
-        Some(end) => Err(Refusal::Truncated { what: what.into(), needed: end, found: size }),
-        None => Err(Refusal::Damaged(format!("{what} lies beyond any file"))),
-    };
-    let table = u64::from(header.e_phnum.get(ENDIAN)) * u64::from(header.e_phentsize.get(ENDIAN));
-    inside("the segment table", header.e_phoff.get(ENDIAN), table)?;
-    let segments = header.program_headers(ENDIAN, bytes).map_err(damaged)?;
-    for segment in segments {
-        let (length, in_memory) = (segment.p_filesz(ENDIAN), segment.p_memsz(ENDIAN));
-        if segment.p_type(ENDIAN) != elf::PT_NULL {
-            inside("a segment", segment.p_offset(ENDIAN), length)?;
-        }
-        if segment.p_type(ENDIAN) == elf::PT_LOAD && length > in_memory {
-            return Err(Refusal::Damaged("a segment is longer in the file than in memory".into()));
-        }
-    }
-    for (kind, what) in [(elf::PT_LOAD, "loadable segment"), (elf::PT_DYNAMIC, "dynamic segment")] {
-        if !segments.iter().any(|segment| segment.p_type(ENDIAN) == kind) {
-            return Err(Refusal::Damaged(format!("it has no {what}")));
-        }
-    }
-    let table = u64::from(header.e_shnum.get(ENDIAN)) * u64::from(header.e_shentsize.get(ENDIAN));
-    inside("the section table", header.e_shoff.get(ENDIAN), table)
-}
-
-/// The dynamic symbols defined here whose names begin with `prefix`: the rest of the name, and the address.
-fn exported(header: &Header, bytes: &[u8], prefix: &str) -> Result<Vec<(String, u64)>, Refusal> {
-    let sections = header.sections(ENDIAN, bytes).map_err(damaged)?;
-    let symbols = sections.symbols(ENDIAN, bytes, elf::SHT_DYNSYM).map_err(damaged)?;
-    let mut found = Vec::new();
-    for symbol in symbols.iter() {
-        let name = symbol.name(ENDIAN, symbols.strings()).map_err(damaged)?;
-        let rest = std::str::from_utf8(name).ok().and_then(|name| name.strip_prefix(prefix));
-        if let Some(rest) = rest.filter(|_| !symbol.is_undefined(ENDIAN)) {
-            found.push((rest.to_owned(), symbol.st_value(ENDIAN)));
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
 fn choose(mut stamps: Vec<(String, u64)>, path: &Path) -> Result<(String, u64), Refusal> {
     match stamps.len() {
         0 => Err(Refusal::NoPlugin { expected: STAMP_SYMBOL_PREFIX.into() }),
@@ -192,19 +150,8 @@ fn choose(mut stamps: Vec<(String, u64)>, path: &Path) -> Result<(String, u64), 
     }
 }
 
-/// The bytes of the file that are mapped at `address`; `None` where none are.
-fn at_address<'b>(header: &Header, bytes: &'b [u8], address: u64, length: usize) -> Result<Option<&'b [u8]>, Refusal> {
-    for segment in header.program_headers(ENDIAN, bytes).map_err(damaged)? {
-        if segment.p_type(ENDIAN) == elf::PT_LOAD
-            && let Ok(Some(found)) = segment.data_range(ENDIAN, bytes, address, length as u64)
-        {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
-}
-
-fn damaged(error: object::read::Error) -> Refusal {
+/// A file that the parser cannot make sense of.
+pub(super) fn damaged(error: object::read::Error) -> Refusal {
     Refusal::Damaged(error.to_string())
 }
 

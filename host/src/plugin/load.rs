@@ -3,17 +3,18 @@
 use crate::plugin::Plugin;
 use crate::plugin::elf::{self, ElfFacts};
 use crate::plugin::error::{LoadError, Refusal};
-use crate::plugin::limits::{MAX_BUILDS, MAX_LIBRARY_BYTES, PROBE_DEADLINE};
+use crate::plugin::limits::{MAX_BUILDS, PROBE_DEADLINE};
 use crate::plugin::loaded::{Build, LoadedPlugin};
 use crate::plugin::open::{map, module, read_manifest};
+use crate::plugin::part::parts;
 use crate::plugin::private_copy::{PrivateCopies, PrivateCopy};
 use crate::plugin::probe::{ProbeCommand, probe};
 use crate::plugin::process::spawn::Start;
 use crate::plugin::process::{ApartBuild, IsolatedPlugin, Processes};
-use crate::plugin::read::{BuildHash, FileStamp, hash, open_library, read_library};
+use crate::plugin::read::{BuildHash, FileStamp, LibraryFile, hash, open_library, read_library};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How a [`Loader`] works.
@@ -47,7 +48,7 @@ impl LoaderOptions {
 /// How long the steps of a load took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Steps {
-    /// The private copy.
+    /// The private copy of what is loaded.
     pub copy: Duration,
     /// Reading the copy.
     pub read: Duration,
@@ -59,6 +60,8 @@ pub struct Steps {
     pub check: Duration,
     /// Making the handler.
     pub create: Duration,
+    /// Another name for the copy, by which a restart finds it; not the loader's work.
+    pub keep: Duration,
 }
 
 /// Libraries that one process has mapped.
@@ -74,6 +77,8 @@ pub struct Mapped {
 pub struct Loader {
     options: LoaderOptions,
     copies: PrivateCopies,
+    /// Held while copies are not to get what they lack.
+    back: Arc<Mutex<()>>,
     builds: Mutex<Builds>,
 }
 
@@ -97,7 +102,7 @@ impl Loader {
     pub fn new(options: LoaderOptions) -> Result<Self, LoadError> {
         let copies = PrivateCopies::new(&options.private_folder)
             .map_err(|refusal| LoadError::new(&options.private_folder, refusal))?;
-        Ok(Loader { options, copies, builds: Mutex::default() })
+        Ok(Loader { options, copies, back: Arc::default(), builds: Mutex::default() })
     }
 
     /// Loads a plugin and makes its handler, a new generation. The same bytes take the same mapping.
@@ -153,6 +158,11 @@ impl Loader {
         Ok((plugin.map_err(|refusal| LoadError::new(path, refusal))?, steps))
     }
 
+    /// Until this is dropped, private copies wait for what is not loaded of them: something else is urgent.
+    pub fn hold_back(&self) -> MutexGuard<'_, ()> {
+        self.back.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How many libraries are mapped.
     pub fn mapped(&self) -> usize {
         self.builds.lock().unwrap_or_else(PoisonError::into_inner).mapped
@@ -193,16 +203,19 @@ impl Loader {
         steps: &mut Steps,
     ) -> Result<(Built, Option<FileStamp>), Refusal> {
         let mut laps = Laps::new();
-        let library = open_library(path)?;
-        // One byte more than it may have, so that a file that has grown meanwhile is found out.
-        let copy = self.copies.take(&library.file, MAX_LIBRARY_BYTES + 1, known_as)?;
+        let LibraryFile { file, stamp } = open_library(path)?;
+        // One of our own copies may lack what was to follow when the process before this one ended.
+        let is_copy = path != known_as;
+        let parts = parts(&file, stamp.size(), is_copy)?;
+        let copy = self.copies.take(file, parts.loaded, known_as)?;
         steps.copy = laps.lap();
         let bytes = read_library(copy.path())?;
         steps.read = laps.lap();
         let built = self.build(&bytes, copy, known_as, choose, steps)?;
         // A file of another size than its copy is another one by now.
-        let known = FileStamp::of(known_as).filter(|known| known.size() == bytes.len() as u64);
-        Ok((built, if path == known_as { Some(library.stamp) } else { known }))
+        let whole = stamp.size().max(parts.whole);
+        let known = FileStamp::of(known_as).filter(|known| known.size() == whole);
+        Ok((built, if is_copy { known } else { Some(stamp) }))
     }
 
     fn build(
@@ -235,10 +248,11 @@ impl Loader {
         steps.probe = took;
         laps.lap();
         if let Some(memory) = self.options.processes.memory.get(&name).filter(|_| choose) {
+            let (copy, rest) = copy.keep();
             let start = Start {
                 name,
                 program: self.options.probe.program.clone(),
-                copy: copy.keep(),
+                copy,
                 header_symbol: facts.header_symbol.clone(),
                 minor: facts.stamp.minor,
                 memory: *memory,
@@ -246,10 +260,11 @@ impl Loader {
             let build = Arc::new(ApartBuild { hash, start });
             builds.apart.insert(key, build.clone());
             builds.sizes.insert(bytes.len());
+            rest.follow(Arc::clone(&self.back));
             return Ok(Built::Apart(build));
         }
         builds.mapped += 1;
-        let copy = copy.keep();
+        let (copy, rest) = copy.keep();
         let library = map(&copy)?;
         let module = module(&library, &facts.header_symbol, &facts.stamp)?;
         let manifest = read_manifest(module)?;
@@ -257,6 +272,7 @@ impl Loader {
         builds.sound.insert(key, build.clone());
         builds.sizes.insert(bytes.len());
         steps.check = laps.lap();
+        rest.follow(Arc::clone(&self.back));
         Ok(Built::Here(build))
     }
 

@@ -1,8 +1,8 @@
 //! Loading handlers and keeping the host safe from them.
 //!
 //! A [`Loader`] takes a library file through every check that can be made before its code runs in
-//! this process: [`read`] once, [`elf`] facts and ABI stamp, a [`probe`] in a child process; then it
-//! maps a [`private_copy`], compares [`layout`]s, reads the [`manifest`] and makes the handler. What
+//! this process: the [`part`] of it that is loaded is [`read`] once, [`elf`] facts and ABI stamp, a [`probe`] in a
+//! child process; then it maps a [`private_copy`], compares [`layout`]s, reads the [`manifest`] and makes the handler. What
 //! comes out is a [`LoadedPlugin`]; where the operator wants a process for it, all of that happens in
 //! one and what comes out is an [`IsolatedPlugin`]; handlers linked into the program are [`StaticPlugin`]s. All are
 //! [`Plugin`]s, and whoever serves events needs no more than that.
@@ -13,6 +13,7 @@
 pub mod check;
 pub mod elf;
 pub mod error;
+pub mod exports;
 pub mod find;
 pub mod given;
 pub mod layout;
@@ -21,6 +22,7 @@ pub mod load;
 pub mod loaded;
 pub mod manifest;
 pub mod open;
+pub mod part;
 pub mod private_copy;
 pub mod probe;
 pub mod process;

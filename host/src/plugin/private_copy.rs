@@ -4,13 +4,19 @@
 //! mapped file that is overwritten kills the process. So each build is written once into a folder
 //! that only this user and this process use. (An anonymous memory file would vanish by itself, but
 //! debuggers and backtraces could not find it, and its name `/proc/self/fd/N` comes round again.)
+//!
+//! It begins as the part of the original that is loaded. What debuggers and backtraces need besides is put behind it
+//! once the build serves: nothing that is mapped changes by that.
 
 use crate::plugin::error::Refusal;
+use crate::plugin::limits::MAX_LIBRARY_BYTES;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use tempfile::TempDir;
 
 const FOLDER_PREFIX: &str = "plugins-";
@@ -54,23 +60,24 @@ impl PrivateCopies {
         self.folder.path()
     }
 
-    /// Copies a file from its beginning, at most `most` bytes; `original` gives the copy's name a part that people
+    /// Copies a file's beginning, at most `most` bytes; `original` gives the copy's name a part that people
     /// recognise. The system does it: through this process it takes ten times as long.
     ///
     /// # Errors
     /// [`Refusal::NoCopy`].
-    pub fn take(&self, source: &File, most: u64, original: &Path) -> Result<PrivateCopy<'_>, Refusal> {
+    pub fn take(&self, source: File, most: u64, original: &Path) -> Result<PrivateCopy<'_>, Refusal> {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let name = original.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(80).collect();
         let path = self.folder.path().join(format!("{number:06}-{name}"));
-        let copy = || -> io::Result<()> {
+        let copy = || -> io::Result<File> {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o500).open(&path)?;
             // It asks the system to copy from file to file, and copies itself where the system cannot.
-            io::copy(&mut source.take(most), &mut file).map(drop)
+            io::copy(&mut (&source).take(most), &mut file)?;
+            Ok(file)
         };
         match copy() {
-            Ok(()) => Ok(PrivateCopy { path, kept: false, _copies: self }),
+            Ok(copy) => Ok(PrivateCopy { path, rest: Some(Rest { source, copy }), _copies: self }),
             Err(error) => {
                 let _ = fs::remove_file(&path);
                 Err(no_copy(self.folder.path(), &error))
@@ -82,8 +89,35 @@ impl PrivateCopies {
 /// A copy, removed when dropped unless it is kept.
 pub struct PrivateCopy<'c> {
     path: PathBuf,
-    kept: bool,
+    /// `None` once it is kept.
+    rest: Option<Rest>,
     _copies: &'c PrivateCopies,
+}
+
+/// What a copy lacks of its original.
+pub struct Rest {
+    /// Read as far as it was copied.
+    source: File,
+    /// Written so far.
+    copy: File,
+}
+
+impl Rest {
+    /// Has it follow, on a thread of its own, as soon as nobody holds `back`: nobody waits for it, and a swap under way
+    /// is not to be kept from disk and processor. Where it fails, or the original is overwritten meanwhile, backtraces
+    /// of the build have no lines, or wrong ones.
+    pub fn follow(self, back: Arc<Mutex<()>>) {
+        let Rest { source, mut copy } = self;
+        let copying = move || {
+            drop(back.lock());
+            if let Err(error) = io::copy(&mut source.take(MAX_LIBRARY_BYTES), &mut copy) {
+                log::debug!("a copy of a library has not all of its debug information: {error}");
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("copy".to_owned()).spawn(copying) {
+            log::debug!("a copy of a library has no debug information: {error}");
+        }
+    }
 }
 
 impl PrivateCopy<'_> {
@@ -92,16 +126,16 @@ impl PrivateCopy<'_> {
         &self.path
     }
 
-    /// Keeps it for as long as this process lives: it is about to be mapped.
-    pub fn keep(mut self) -> PathBuf {
-        self.kept = true;
-        std::mem::take(&mut self.path)
+    /// Keeps it for as long as this process lives: it is about to be mapped. What it lacks is to follow.
+    pub fn keep(mut self) -> (PathBuf, Rest) {
+        let rest = self.rest.take().expect("it is there until the copy is kept, which is done once");
+        (std::mem::take(&mut self.path), rest)
     }
 }
 
 impl Drop for PrivateCopy<'_> {
     fn drop(&mut self) {
-        if !self.kept
+        if self.rest.is_some()
             && let Err(error) = fs::remove_file(&self.path)
         {
             log::warn!("{} could not be removed: {error}", self.path.display());
@@ -144,7 +178,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         file.rewind().unwrap();
-        copies.take(&file, 100, original).unwrap()
+        copies.take(file, 100, original).unwrap()
     }
 
     #[test]
@@ -164,7 +198,7 @@ mod tests {
         let gone = first.path().to_owned();
         drop(first);
         assert!(!gone.exists());
-        let second = copied(&copies, b"two", original).keep();
+        let second = copied(&copies, b"two", original).keep().0;
         assert_ne!(gone, second);
         assert_eq!(fs::read(&second).unwrap(), b"two");
         assert_eq!(fs::metadata(copies.folder()).unwrap().permissions().mode() & 0o777, 0o700);
@@ -175,7 +209,7 @@ mod tests {
     fn folders_of_dead_hosts_are_removed_and_those_of_living_ones_kept() {
         let base = tempfile::tempdir().unwrap();
         let living = PrivateCopies::new(base.path()).unwrap();
-        let kept = copied(&living, b"x", Path::new("x.so")).keep();
+        let kept = copied(&living, b"x", Path::new("x.so")).keep().0;
         let dead = base.path().join(format!("{FOLDER_PREFIX}dead"));
         fs::create_dir(&dead).unwrap();
         fs::write(dead.join("000000-x.so"), b"x").unwrap();

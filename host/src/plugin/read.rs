@@ -10,7 +10,7 @@ use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-/// SHA-256 of a library's content: which build it is.
+/// SHA-256 of the part of a library that is loaded: which build it is. (Debug information, say, makes no other build.)
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BuildHash(pub [u8; 32]);
 
@@ -88,7 +88,7 @@ pub fn open_library(path: &Path) -> Result<LibraryFile, Refusal> {
     Ok(LibraryFile { file, stamp: FileStamp::new(&metadata) })
 }
 
-/// Reads a library whole: the private copy, which nobody changes any more.
+/// Reads the private copy of what is loaded of a library, which nobody changes any more.
 ///
 /// # Errors
 /// [`Refusal::Unreadable`], [`Refusal::TooLarge`].

@@ -1,6 +1,8 @@
 //! Medians, and the line in which a figure is printed.
 
 use rustix::time::{ClockId, clock_gettime};
+use std::fs::File;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// How much is done.
@@ -94,6 +96,16 @@ pub fn timed(work: impl FnOnce()) -> Duration {
     let begun = Instant::now();
     work();
     begun.elapsed()
+}
+
+/// Seconds that a log takes to grow by a page, durably, as a small commit has it grow.
+pub fn sync(log: &mut File) -> f64 {
+    const PAGE: [u8; 4_096] = [7; 4_096];
+    let time = timed(|| {
+        log.write_all(&PAGE).expect("the disk has room");
+        log.sync_all().expect("the disk syncs");
+    });
+    time.as_secs_f64()
 }
 
 /// Processor time of this whole process that this takes, in seconds.

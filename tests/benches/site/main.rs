@@ -26,6 +26,7 @@ mod noop;
 mod paths;
 mod responder;
 mod rulings;
+mod swap;
 mod tallies;
 
 use figures::Effort;
@@ -33,13 +34,14 @@ use std::process::ExitCode;
 
 type Measure = fn(Effort);
 
-const BENCHES: [(&str, Measure); 13] = [
+const BENCHES: [(&str, Measure); 14] = [
     ("messages", messages::measure),
     ("handshakes", handshakes::measure),
     ("events", events::measure),
     ("memory", memory::measure),
     ("call", call::measure),
     ("isolated", isolated::measure),
+    ("swap", swap::measure),
     ("tallies", tallies::measure),
     ("chits", chits::measure),
     ("single", chits::single),

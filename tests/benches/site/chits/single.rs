@@ -1,12 +1,7 @@
 //! One chit alone, from the command to both sides having confirmed it, against one sync of the same disk.
 
 use super::pair::{FOIL, Pair, STOCK};
-use crate::figures::{Effort, Wanted, line, median, timed};
-use std::fs::File;
-use std::io::Write;
-
-/// Bytes that a sync is measured with: a page, as a small commit writes.
-const PAGE: [u8; 4_096] = [7; 4_096];
+use crate::figures::{Effort, Wanted, line, median, sync};
 
 /// Times of single chits; the sync is taken between any two of them.
 pub fn measure(effort: Effort) {
@@ -25,13 +20,4 @@ pub fn measure(effort: Effort) {
         let name = format!("one chit, {key}, to both confirmed");
         line(effort, &name, &format!("{time:.2} ms"), &against, time / sync, Wanted::AtMost(6.0));
     }
-}
-
-/// Seconds that a log takes to grow by a page, durably.
-fn sync(log: &mut File) -> f64 {
-    let time = timed(|| {
-        log.write_all(&PAGE).expect("the disk has room");
-        log.sync_all().expect("the disk syncs");
-    });
-    time.as_secs_f64()
 }
