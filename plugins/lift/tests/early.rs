@@ -7,6 +7,7 @@ mod kit;
 
 use kit::places::World;
 use kit::{ruling, stranger};
+use serde_json::json;
 
 /// Minutes in milliseconds.
 const MINUTE: i64 = 60_000;
@@ -66,4 +67,28 @@ fn a_circle_ruled_before_its_arrival_was_heard_is_good_by_the_closing_tallys_own
     assert_eq!(world.net.take_refusals(), []);
     assert_eq!(world.states(&lift), ["good", "good", "good"]);
     assert_eq!([0, 1, 2].map(|place| (world.worth(place), world.reserved(place))), [(0, 0); 3]);
+}
+
+/// The promise to the payee's site got lost each time, and that site accepts no referee. The relay that made it owes by
+/// it all the same; whoever is paid so owes nothing for it.
+#[test]
+fn who_never_heard_the_promise_and_accepts_no_referee_takes_the_chit() {
+    let mut world = World::row(21, 3);
+    let key = stranger();
+    world.with_own_referee(&key);
+    let chad = format!("{}@localhost:65440", key.id());
+    world.net.sites[2].call("referee", "refuse", json!({ "chad": chad })).unwrap();
+    world.net.swallow(1, "lift/promise");
+    let lift = world.pay(100);
+    world.net.settle();
+    assert_eq!(world.states(&lift), ["seek", "pend", "none"]);
+    let core = world.core(1, &lift);
+    world.bring(1, &ruling(&core, &key, true));
+    world.net.calm(30 * MINUTE);
+    assert_eq!(world.states(&lift), ["good", "good", "none"]);
+    let worth = |place: usize| (world.worth(place), world.reserved(place));
+    assert_eq!([0, 1, 2].map(worth), [(-100, 0), (0, 0), (100, 0)]);
+    let (stock, foil) = (world.half(1, 1), world.half(2, 1));
+    assert_eq!((&stock["stat"], &foil["stat"]), (&json!("con"), &json!("con")));
+    assert_eq!(stock["tip"], foil["tip"]);
 }
