@@ -4,6 +4,7 @@ use crate::desk::Desk;
 use crate::entry::{Entry, Status};
 use crate::errors::Refusal;
 use crate::rules::{self, Input};
+use crate::store::{LIFTS, key};
 use crate::table::{Guard, Happening};
 use serde_json::{Value, json};
 use tallyho_plugin::Fault;
@@ -105,16 +106,22 @@ pub fn stands(desk: &mut Desk<'_, '_>, chit: &ChitRecord) -> Result<(), String> 
 /// Who its referee is does not matter. Its issuer has named it in the pledge, and is bound by its own word; whoever is
 /// paid owes nobody for it, and may never have heard of the lift. Whom this site trusts matters to the lift handler,
 /// which takes a pledge to give one of ours for it.
-fn lift_binds(desk: &Desk<'_, '_>, chit: &ChitRecord, stored: Option<&Entry>) -> Result<Result<(), String>, Fault> {
+fn lift_binds(desk: &mut Desk<'_, '_>, chit: &ChitRecord, stored: Option<&Entry>) -> Result<Result<(), String>, Fault> {
     let Some(reserved) = stored.filter(|entry| entry.kind == ChitType::Lift) else { return Ok(Ok(())) };
     Ok(match reserved.status {
         Status::Void if chit.by() == desk.side() => Err("the pledge was given back to us".to_owned()),
-        Status::Pend if !same_lift(reserved, chit)? => Err("another lift of this uuid is under way here".to_owned()),
+        Status::Pend if !same_lift(desk, reserved, chit)? => {
+            Err("another lift of this uuid is under way here".to_owned())
+        }
         _ => Ok(()),
     })
 }
 
-/// Whether a reservation is of this lift, as far as a reservation can tell.
-fn same_lift(reserved: &Entry, chit: &ChitRecord) -> Result<bool, Fault> {
-    Ok(reserved.by == chit.by() && reserved.units == chit.units() && reserved.record()?.date() == chit.date())
+/// Whether a reservation is of this lift. It knows no Lh; where a partner has promised, the lift handler does. What we
+/// have pledged ourselves, nobody can say in another lift's name.
+fn same_lift(desk: &mut Desk<'_, '_>, reserved: &Entry, chit: &ChitRecord) -> Result<bool, Fault> {
+    let promised: Option<String> = desk.context.get(LIFTS, key(&[chit.uuid(), &desk.party.tally]))?;
+    let same = promised.is_none_or(|hash| chit.lift().is_ok_and(|lift| lift.hash() == hash));
+    let fits = reserved.by == chit.by() && reserved.units == chit.units();
+    Ok(same && fits && reserved.record()?.date() == chit.date())
 }
