@@ -72,6 +72,22 @@ fn a_chit_of_the_lift_in_other_words_is_as_good_as_ours() {
     }
 }
 
+/// The chit's ruling is applied in an event of its own, and waits for the transport's word on our promise; a referee
+/// that has said the opposite as well, brought before either, is found out and not obeyed (L38).
+#[test]
+fn a_ruling_that_waits_stands_against_the_opposite_one() {
+    let mut bench = promised(53);
+    let (core, uuid) = (bench.core(), bench.core().uuid().to_owned());
+    deliver(&mut bench, &chit(&core, |_| {}));
+    bench.world.bring(1, &ruling(&core, &stranger(), false));
+    assert_eq!(bench.world.state(1, &uuid), "draft.relay");
+    let shown = bench.world.net.sites[1].call("lift", "show", json!({ "lift": uuid })).unwrap();
+    assert_eq!((&shown["ruling"]["valid"], &shown["evidence"]["valid"]), (&json!(true), &json!(false)));
+    bench.world.net.calm(10 * MINUTE);
+    nothing_failed(&mut bench);
+    assert_eq!((bench.world.state(1, &uuid).as_str(), bench.world.reserved(1)), ("good", 0));
+}
+
 #[test]
 fn a_chit_of_another_lift_of_that_uuid_does_not_take_the_place_of_what_was_promised() {
     let mut bench = promised(52);
