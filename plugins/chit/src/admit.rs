@@ -4,22 +4,12 @@ use crate::desk::Desk;
 use crate::entry::{Entry, Status};
 use crate::errors::Refusal;
 use crate::rules::{self, Input};
-use crate::store::{REFEREES, REFUSED};
+use crate::store::{LIFTS, key};
 use crate::table::{Guard, Happening};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tallyho_plugin::Fault;
 use tallyho_plugin::record::{ChitRecord, ChitType};
 use tallyho_plugin::services::NOT_SERVED;
-
-/// What the referee handler keeps of a referee, as far as it matters here.
-#[derive(Deserialize)]
-struct Referee {
-    /// Since when this site accepts it.
-    #[serde(default)]
-    accepted: Option<IgnoredAny>,
-}
 
 /// What a signed chit turned out to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,43 +101,27 @@ pub fn stands(desk: &mut Desk<'_, '_>, chit: &ChitRecord) -> Result<(), String> 
     Ok(())
 }
 
-/// What PROTOCOL 9.6 asks of a lift chit beyond its signatures: that we know its referee, and have not
-/// taken the pledge back.
+/// What PROTOCOL 9.6 asks of a lift chit beyond its signatures, where its uuid is that of a lift known here.
 ///
-/// A pledge of ours over this very lift proves that we accepted its referee when we gave it; where the
-/// partner pledged, our reservation does.
+/// Who its referee is does not matter. Its issuer has named it in the pledge, and is bound by its own word; whoever is
+/// paid owes nobody for it, and may never have heard of the lift. Whom this site trusts matters to the lift handler,
+/// which takes a pledge to give one of ours for it.
 fn lift_binds(desk: &mut Desk<'_, '_>, chit: &ChitRecord, stored: Option<&Entry>) -> Result<Result<(), String>, Fault> {
-    let ours = chit.by() == desk.side();
-    if let Some(reserved) = stored.filter(|entry| entry.kind == ChitType::Lift) {
-        let same = same_lift(reserved, chit)?;
-        match reserved.status {
-            Status::Void if ours => return Ok(Err("the pledge was given back to us".to_owned())),
-            Status::Pend if !same => return Ok(Err("another lift of this uuid is under way here".to_owned())),
-            _ if same => return Ok(Ok(())),
-            _ => {}
+    let Some(reserved) = stored.filter(|entry| entry.kind == ChitType::Lift) else { return Ok(Ok(())) };
+    Ok(match reserved.status {
+        Status::Void if chit.by() == desk.side() => Err("the pledge was given back to us".to_owned()),
+        Status::Pend if !same_lift(desk, reserved, chit)? => {
+            Err("another lift of this uuid is under way here".to_owned())
         }
-    }
-    if ours {
-        return Ok(Ok(()));
-    }
-    let (referee, hash) = match chit.lift() {
-        Ok(lift) => (lift.referee().agent.clone(), lift.hash()),
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    // We have given its pledge back, and the ruling was there before that: it binds its issuer all the same, and
-    // were we not to take it the two halves would never agree again.
-    let refused = [hash.as_bytes(), b"\0", desk.party.tally.as_bytes()].concat();
-    if desk.context.get::<IgnoredAny>(REFUSED, refused)?.is_some() {
-        return Ok(Ok(()));
-    }
-    let known: Option<Referee> = desk.context.get(REFEREES, &referee.0)?;
-    Ok(match known.and_then(|known| known.accepted) {
-        Some(_) => Ok(()),
-        None => Err(format!("referee {referee} is not accepted here")),
+        _ => Ok(()),
     })
 }
 
-/// Whether a reservation is of this lift, as far as a reservation can tell.
-fn same_lift(reserved: &Entry, chit: &ChitRecord) -> Result<bool, Fault> {
-    Ok(reserved.by == chit.by() && reserved.units == chit.units() && reserved.record()?.date() == chit.date())
+/// Whether a reservation is of this lift. It knows no Lh; where a partner has promised, the lift handler does. What we
+/// have pledged ourselves, nobody can say in another lift's name.
+fn same_lift(desk: &mut Desk<'_, '_>, reserved: &Entry, chit: &ChitRecord) -> Result<bool, Fault> {
+    let promised: Option<String> = desk.context.get(LIFTS, key(&[chit.uuid(), &desk.party.tally]))?;
+    let same = promised.is_none_or(|hash| chit.lift().is_ok_and(|lift| lift.hash() == hash));
+    let fits = reserved.by == chit.by() && reserved.units == chit.units();
+    Ok(same && fits && reserved.record()?.date() == chit.date())
 }

@@ -14,7 +14,7 @@ pub fn manifest() -> Manifest {
                 .prepared(&["good", "chain"]),
         )
         .tables(store::TABLES)
-        .reads(&[store::TALLIES, store::REFEREES, store::REFUSED]);
+        .reads(&[store::TALLIES, store::LIFTS]);
     let mut commands = [acts(), drafts(), views(), invoices::commands(), services()].concat();
     for command in &mut commands {
         // Positional ones first, as a manifest has them.

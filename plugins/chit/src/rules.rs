@@ -114,6 +114,7 @@ impl Turn<'_, '_, '_> {
             Guard::Lifts if half.phase != Phase::Open => return Ok(Err(Refusal::Closing(tally.clone()))),
             Guard::Lifts => half.stat != Stat::Broken,
             Guard::SameCore | Guard::OtherCore | Guard::SameSign => self.compare(guard),
+            Guard::SameLift => self.same_lift()?,
             Guard::Invoice => match self.input {
                 Input::Chit(chit) => chit.kind() == ChitType::Tran && chit.sign().is_none() && chit.by() == side,
                 _ => false,
@@ -157,6 +158,16 @@ impl Turn<'_, '_, '_> {
             Guard::OtherCore => stored.core != chit.core_canonical(),
             _ => stored.sign.as_deref() == chit.sign(),
         }
+    }
+
+    /// Whether a chit and the one stored are of one lift, and bind the same side by it.
+    fn same_lift(&self) -> Result<bool, Fault> {
+        let (Input::Chit(chit), Some(stored)) = (self.input, &self.stored) else { return Ok(false) };
+        if stored.kind != ChitType::Lift || stored.by != chit.by() {
+            return Ok(false);
+        }
+        let hashes = (stored.record()?.lift().map(|lift| lift.hash()), chit.lift().map(|lift| lift.hash()));
+        Ok(matches!(hashes, (Ok(one), Ok(other)) if one == other))
     }
 
     /// Whether the balance stays exact everywhere, were the chit good.

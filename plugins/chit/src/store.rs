@@ -27,10 +27,8 @@ pub const UNSETTLED: &str = "unsettled";
 
 /// uuid, 0, holder → the half as the tally handler keeps it.
 pub const TALLIES: &str = "tally.tallies";
-/// agent → what the referee handler knows of a referee, `accepted` among it (PROTOCOL 9.3 item 3, 10.5).
-pub const REFEREES: &str = "referee.known";
-/// Lh, 0, tally → a promise that was refused over this tally, as long as the lift handler remembers it.
-pub const REFUSED: &str = "lift.tombs";
+/// A lift's uuid, 0, the tally that it came in by → Lh, as long as the lift handler remembers it.
+pub const LIFTS: &str = "lift.names";
 
 /// All tables, for the manifest.
 pub const TABLES: &[&str] = &[HALVES, PARTIES, SETTINGS, CHITS, LINKS, LOOSE, SETS, UNSIGNED, REQUESTS, UNSETTLED];

@@ -63,6 +63,8 @@ pub enum Guard {
     Valid,
     /// The core is the one stored.
     SameCore,
+    /// It is of the lift of which the one stored is, by the same side, whatever words either has besides.
+    SameLift,
     /// The core is another than the one stored.
     OtherCore,
     /// The signature is the one stored.
@@ -166,7 +168,8 @@ pub static RULES: &[Rule] = &[
     rule!("9.6", [LiftPend, LiftVoid], PeerGood, [ByUs, Valid], [Store, Notify("good")], LGood),
     rule!("9.6", [LiftVoid],      LiftGood,    [ByPartner, Valid], [Store, Link, Notify("good")], AGood),
     // The chain has brought it before the lift handler did, or the lift handler says it again.
-    rule!("9.6", [AGood, LGood],  LiftGood,    [SameCore], []),
+    // Its words bind as ours would: a memo beside them must not keep the rest of the lift from being completed.
+    rule!("9.6", [AGood, LGood],  LiftGood,    [SameLift], []),
     rule!("9.6", [LiftVoid],      LiftVoid,    [], []),
     // The same core signed anew (O-30).
     rule!("6.8", [AGood, LGood],  PeerGood,    [SameCore, Valid], []),

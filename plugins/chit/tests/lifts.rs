@@ -254,6 +254,22 @@ fn a_good_lift_chit_from_the_partner_is_itself_a_ruling() {
     assert_eq!(state(&mut net, 1, 0, &core), "A.good");
 }
 
+/// Its promise got lost, and bob's site accepts no referee: he is paid all the same, and owes nobody for it (9.6).
+#[test]
+fn a_chit_of_a_promise_that_never_came_is_taken_and_both_halves_agree() {
+    let mut net = row(9);
+    let core = lift(1, 4, "referee");
+    reserve(&mut net, 0, &core);
+    assert_eq!(complete(&mut net, 0, &core)["done"], true);
+    net.calm(60_000);
+    let halves = [half(&net, 0, 0), half(&net, 1, 0)];
+    assert_eq!((&halves[0]["net"], &halves[1]["net"]), (&json!(-4), &json!(4)));
+    for half in &halves {
+        assert_eq!((&half["conf"], &half["stat"]), (&json!(1), &json!("con")), "{half}");
+    }
+    assert_eq!(halves[0]["tip"], halves[1]["tip"]);
+}
+
 #[test]
 fn nothing_but_its_own_lifts_chit_takes_the_place_of_a_reservation() {
     let mut net = row(7);

@@ -46,11 +46,8 @@ fn link_1_and_link_2_come_out_of_messages() {
         (ack.object()["cmd"].clone(), ack.object()["hash"].clone()),
         (json!("ack"), vectors["link_hash"].clone())
     );
-    // The lift's chit binds where its referee is accepted.
     let lift = ChitRecord::parse(vectors["lift_chit"].clone()).unwrap().signed(vectors["good_sign"].as_str().unwrap());
     assert_eq!(lift.hash(), vectors["lift_chit_hash"].as_str().unwrap());
-    let referee = vectors["agents"]["R"]["id"].as_str().unwrap();
-    site.write("referee.known", referee.as_bytes(), &json!({ "accepted": 1 }));
     let mut lift = lift.to_record();
     let link = "fxWdqwKglSnrX6oo6eaUA64RChubKOKcfRZxk3bSw5A";
     lift["chain"] = json!({ "cmd": "new", "index": 2, "hash": link, "conf": 1 });
@@ -66,8 +63,6 @@ fn the_void_ruling_and_a_foreign_signature_bind_nobody() {
     let vectors = vectors();
     let (mut site, alice) = bobs_site();
     let bob = site.chad("bob");
-    let referee = vectors["agents"]["R"]["id"].as_str().unwrap();
-    site.write("referee.known", referee.as_bytes(), &json!({ "accepted": 1 }));
     for (record, sign) in [(&vectors["lift_chit"], &vectors["void_sign"]), (&vectors["chit"], &vectors["good_sign"])] {
         let mut record = record.clone();
         record["sign"] = sign.clone();

@@ -79,6 +79,8 @@ pub fn ruling_came(
     if !context.verify_agent(&core.referee().agent, text.as_bytes(), &ruling.signed) {
         return Err(Fault::refused(format!("lift {}: the ruling is not its referee's", core.uuid())).code(STRIKE));
     }
+    // A chit may have told of one before, in whose place no other comes.
+    heard(context, hash)?;
     rules::ruled(context, hash, &Facts { ruling: Some(ruling), message, ..Facts::default() })
 }
 

@@ -81,6 +81,13 @@ pub fn ruled(context: &mut Context<'_>, hash: &str, facts: &Facts<'_>) -> Result
     let Some(ruling) = &facts.ruling else { return Ok(()) };
     for mut lift in store::segments(context, hash)? {
         answered(context, &mut lift)?;
+        let waits = lift.ruling.as_ref().filter(|_| !lift.state.is_final());
+        if waits.is_some_and(|first| first.valid != ruling.valid) {
+            // L38, though the first one waits for the transport's word yet.
+            referees::contradicts(context, &mut lift, Some(ruling))?;
+            store::put(context, &lift, lift.state)?;
+            continue;
+        }
         if ruling.valid && lift.awaits_word() {
             lift.ruling = Some(ruling.clone());
             store::put(context, &lift, lift.state)?;

@@ -9,7 +9,6 @@ use kit::{over, pledge, ruling, stranger};
 use serde_json::{Value, json};
 use tallyho_plugin::Fate;
 use tallyho_plugin::record::Side;
-use tallyho_plugin::record::signing::AgentKey;
 use tallyho_plugin::testkit::{Envelope, Sent};
 
 /// Minutes in milliseconds.
@@ -209,100 +208,26 @@ fn a_ruling_proves_itself_whoever_brings_it_and_a_forged_one_proves_nothing() {
     assert_eq!(world.state(0, &lift), "seek");
 }
 
-/// A referee of the test's, which says what the test wants.
-fn with_own_referee(world: &mut World, key: &AgentKey) {
-    let genuine = world.referee().to_string();
-    for place in 0..world.count() {
-        world.net.sites[place].call("referee", "refuse", json!({ "chad": genuine })).unwrap();
-        let chad = format!("{}@localhost:65440", key.id());
-        world.net.sites[place].call("referee", "accept", json!({ "chad": chad })).unwrap();
-    }
-}
-
-fn bring(world: &mut World, place: usize, object: &Value) {
-    let from = world.net.sites[3].address();
-    let to = world.net.sites[place].address();
-    let envelope = Envelope::new(&from, &to, "lift/status", object);
-    world.net.sites[place].deliver(&envelope).unwrap();
-}
-
 #[test]
 fn a_referee_that_says_both_is_believed_once_and_distrusted_ever_after() {
     for first in [true, false] {
         let mut world = World::row(12, 3);
         let key = stranger();
-        with_own_referee(&mut world, &key);
+        world.with_own_referee(&key);
         let lift = world.pay(100);
         world.net.settle();
         let core = world.core(1, &lift);
         assert_eq!(world.states(&lift), ["call", "pend", "pend"]);
-        bring(&mut world, 1, &ruling(&core, &key, first));
+        world.bring(1, &ruling(&core, &key, first));
         let state = if first { "good" } else { "void" };
         assert_eq!(world.state(1, &lift), state);
-        bring(&mut world, 1, &ruling(&core, &key, !first));
+        world.bring(1, &ruling(&core, &key, !first));
         assert_eq!(world.state(1, &lift), state, "the first stands");
         let shown = world.net.sites[1].call("lift", "show", json!({ "lift": lift })).unwrap();
         assert_eq!((&shown["ruling"]["valid"], &shown["evidence"]["valid"]), (&json!(first), &json!(!first)));
         assert_eq!(world.net.sites[1].call("referee", "accepted", json!({})).unwrap(), json!([]));
         assert!(world.net.sites[1].log().iter().any(|line| line.level == 1 && line.text.contains("both")));
     }
-}
-
-/// L20b: the originator asks for the ruling before anything has arrived.
-#[test]
-fn a_relay_that_has_not_pledged_yet_keeps_what_it_was_pledged() {
-    let mut world = World::row(13, 3);
-    let key = stranger();
-    with_own_referee(&mut world, &key);
-    world.net.isolate(2);
-    let lift = world.pay(100);
-    world.net.settle();
-    assert_eq!(world.state(1, &lift), "draft.relay");
-    let core = world.core(1, &lift);
-    bring(&mut world, 1, &ruling(&core, &key, true));
-    // Whether the promise has left is known to the transport alone.
-    assert_eq!(world.state(1, &lift), "draft.relay");
-    world.net.calm(60_000);
-    assert_eq!(world.state(1, &lift), "good");
-    assert_eq!((world.worth(1), world.reserved(1)), (100, 0), "paid by the one before, and it owes the next nothing");
-    world.net.heal();
-    world.net.calm(10 * MINUTE);
-    assert_eq!((world.worth(1), world.worth(2), world.reserved(2)), (100, 0, 0));
-}
-
-#[test]
-fn a_relay_that_has_pledged_pays_though_the_ruling_came_before_the_transports_word() {
-    let mut world = World::row(20, 3);
-    let key = stranger();
-    with_own_referee(&mut world, &key);
-    world.net.isolate(2);
-    let lift = world.pay(100);
-    world.net.settle();
-    let core = world.core(1, &lift);
-    bring(&mut world, 1, &ruling(&core, &key, true));
-    world.net.heal();
-    world.net.calm(60_000);
-    assert_eq!(world.states(&lift)[1..], ["good", "good"]);
-    assert_eq!([1, 2].map(|place| (world.worth(place), world.reserved(place))), [(0, 0), (100, 0)]);
-}
-
-/// L9 for a circle whose originator has the ruling before the arrival: the terminus has done its part already.
-#[test]
-fn a_circle_ruled_before_its_arrival_was_heard_is_good_by_the_closing_tallys_own_chit() {
-    let mut world = World::ring(19, 3);
-    let key = stranger();
-    with_own_referee(&mut world, &key);
-    world.net.swallow(2, "lift/term");
-    let lift = world.clear();
-    world.net.settle();
-    assert_eq!(world.states(&lift), ["seek", "pend", "pend"]);
-    world.net.take_refusals();
-    let core = world.core(0, &lift);
-    bring(&mut world, 2, &ruling(&core, &key, true));
-    world.net.calm(60_000);
-    assert_eq!(world.net.take_refusals(), []);
-    assert_eq!(world.states(&lift), ["good", "good", "good"]);
-    assert_eq!([0, 1, 2].map(|place| (world.worth(place), world.reserved(place))), [(0, 0); 3]);
 }
 
 #[test]

@@ -108,6 +108,11 @@ mod told_again {
     }
 
     #[test]
+    fn a_chit_of_a_promise_that_never_came_is_taken_whoever_its_referee_is() {
+        story(21_813);
+    }
+
+    #[test]
     fn a_release_that_comes_behind_a_good_chit_of_the_lift_fails_no_event() {
         story(27_884);
     }

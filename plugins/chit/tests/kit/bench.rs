@@ -27,6 +27,10 @@ impl Handler for Bench {
         self.0.message(message, context)
     }
 
+    fn timer(&self, timer: &Timer, context: &mut Context<'_>) -> Result<(), Fault> {
+        self.0.timer(timer, context)
+    }
+
     fn command(&self, command: &Command, context: &mut Context<'_>) -> Result<Value, Fault> {
         if !DOORS.contains(&command.name.as_str()) {
             return self.0.command(command, context);

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use tallyho_chit::Chit;
 use tallyho_lift::Lifts;
 use tallyho_plugin::Handler;
+use tallyho_plugin::record::signing::AgentKey;
 use tallyho_plugin::record::{Chad, LiftCore, canonical, hash_text};
-use tallyho_plugin::testkit::Site;
+use tallyho_plugin::testkit::{Envelope, Site};
 use tallyho_referee::{Referee, Standard};
 
 /// How much every tally takes, in milli-CHIPs.
@@ -86,6 +87,24 @@ impl World {
     /// The referee's address.
     pub fn referee(&self) -> Chad {
         self.net.sites.last().unwrap().address()
+    }
+
+    /// A referee of the test's in its place, which says what the test wants.
+    pub fn with_own_referee(&mut self, key: &AgentKey) {
+        let genuine = self.referee().to_string();
+        for place in 0..self.count() {
+            self.net.sites[place].call("referee", "refuse", json!({ "chad": genuine })).unwrap();
+            let chad = format!("{}@localhost:65440", key.id());
+            self.net.sites[place].call("referee", "accept", json!({ "chad": chad })).unwrap();
+        }
+    }
+
+    /// Somebody tells a site what was ruled.
+    pub fn bring(&mut self, place: usize, object: &Value) {
+        let from = self.net.sites.last().unwrap().address();
+        let to = self.net.sites[place].address();
+        let envelope = Envelope::new(&from, &to, "lift/status", object);
+        self.net.sites[place].deliver(&envelope).unwrap();
     }
 
     /// How many sites there are beside the referee's.

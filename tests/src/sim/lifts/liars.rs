@@ -27,13 +27,16 @@ pub enum Lie {
     Release,
     /// Keeps things back.
     Silence,
+    /// Words the chits of its lifts otherwise than the partner would, or makes them of another lift.
+    Words,
     /// Some of everything.
     All,
 }
 
 impl Lie {
     /// All of them.
-    pub const ALL: [Lie; 6] = [Lie::Amount, Lie::Pledge, Lie::Forgery, Lie::Release, Lie::Silence, Lie::All];
+    pub const ALL: [Lie; 7] =
+        [Lie::Amount, Lie::Pledge, Lie::Forgery, Lie::Release, Lie::Silence, Lie::Words, Lie::All];
 
     fn is(self, lie: Lie) -> bool {
         self == lie || self == Lie::All
@@ -43,12 +46,14 @@ impl Lie {
 /// What a site that lies so says instead of what its handlers say.
 pub fn tongue(lie: Lie) -> Tongue {
     Box::new(move |site, dice, row| {
-        if row.message.target != "lift" || dice.percent(40) {
+        let (target, action) = (row.message.target.as_str(), row.message.action.as_str());
+        let chit = (target, action) == ("chit", "good") && lie.is(Lie::Words);
+        if target != "lift" && !chit || dice.percent(40) {
             return Some(row);
         }
         let mut object: Value = ciborium::from_reader(row.message.object.as_slice()).expect("handlers write CBOR");
-        let action = row.message.action.as_str();
         let altered = match action {
+            _ if chit => object["type"] == "lift" && reworded(site, dice, &mut object),
             _ if lie.is(Lie::Silence) && dice.percent(35) => return None,
             "promise" if lie.is(Lie::Amount) && dice.percent(50) => amount(site, dice, &mut object),
             "promise" | "term" if lie.is(Lie::Pledge) && object["pledge"].is_object() => pledge(dice, &mut object),
@@ -101,6 +106,30 @@ fn pledge(dice: &mut Dice, object: &mut Value) -> bool {
         2 => pledge["hash"] = json!(garbage(dice)),
         3 => pledge["by"] = json!(if pledge["by"] == "stock" { "foil" } else { "stock" }),
         _ => pledge["tally"] = json!("5e2d9a54-8f1b-4c0e-a1d2-000000000001"),
+    }
+    true
+}
+
+/// A lift's chit that stands by ruling and pledge, and is not the one that the partner would write: with more in it
+/// than needed, or of a lift of that uuid which this site rules itself.
+fn reworded(site: &SimSite, dice: &mut Dice, chit: &mut Value) -> bool {
+    match dice.below(3) {
+        0 => chit["memo"] = json!("other words"),
+        1 => chit["ref"]["more"] = json!(1),
+        _ => {
+            let mut other = chit["ref"]["lift"].clone();
+            other["life"] = (1 + other["life"].as_i64().unwrap_or(1) % 3_600).into();
+            other["ref"]["agent"] = json!(site.agent());
+            let Ok(core) = LiftCore::from_object(&other, &["valid"]) else { return false };
+            let Ok(by) = serde_json::from_value(chit["by"].clone()) else { return false };
+            let mut pledge = Pledge::new(site.agent().clone(), by, &core, chit["tally"].as_str().unwrap_or_default());
+            pledge.sign = site.sign_agent(&pledge.text().expect("it is a pledge"));
+            chit["ref"] = json!({ "lift": core.with_valid(true), "pledge": pledge.sign });
+            chit["sign"] = site.sign_agent(&core.valid_text(true).expect("a core")).into();
+        }
+    }
+    if let Some(members) = chit.as_object_mut() {
+        members.remove("hash");
     }
     true
 }
