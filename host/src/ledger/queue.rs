@@ -136,7 +136,8 @@ impl Queue {
     }
 
     /// Moves what is `ready` to the queue as far as there is room, each made an item by `make` then and
-    /// not before, which is told whether it will be taken at once and alone. Pending: there is more than that.
+    /// not before, which is told whether nothing else waits and it will be taken at once. Pending: there is more than
+    /// that.
     pub fn poll_push<T>(
         &self,
         context: &mut Context<'_>,
@@ -148,8 +149,8 @@ impl Queue {
             return Poll::Ready(Err(Closed));
         }
         let room = QUEUE.saturating_sub(inner.waiting.len()).min(ready.len());
-        let alone = inner.idle && ready.len() == 1 && inner.urgent.is_empty() && inner.waiting.is_empty();
-        ready.drain(..room).for_each(|one| inner.add(make(one, alone)));
+        let idle = inner.idle && inner.urgent.is_empty() && inner.waiting.len() == inner.patient;
+        ready.drain(..room).for_each(|one| inner.add(make(one, idle)));
         let result = if ready.is_empty() {
             Poll::Ready(Ok(()))
         } else {

@@ -252,20 +252,20 @@ fn receipts_alone_are_taken_when_they_have_waited_long_enough_or_are_many() {
 }
 
 #[test]
-fn an_item_that_will_be_taken_at_once_is_alone_and_others_are_not() {
+fn items_that_will_be_taken_at_once_are_told_so_and_others_are_not() {
     let queue = Arc::new(Queue::default());
     let push = |numbers: &[u64]| {
-        let mut alone = Vec::new();
+        let mut told = Vec::new();
         let pushed = queue.poll_push(
             &mut Context::from_waker(Waker::noop()),
             &mut VecDeque::from(numbers.to_vec()),
-            |number, lone| {
-                alone.push(lone);
+            |number, at_once| {
+                told.push(at_once);
                 item(number)
             },
         );
         assert!(pushed.is_ready());
-        alone
+        told
     };
     assert_eq!(push(&[1]), [false], "nobody waits for it");
     assert_eq!(numbers(queue.take(4, None)), [1]);
@@ -282,7 +282,7 @@ fn an_item_that_will_be_taken_at_once_is_alone_and_others_are_not() {
         }
     };
     idle();
-    assert_eq!(push(&[2, 3]), [false, false]);
+    assert_eq!(push(&[2, 3]), [true, true]);
     assert_eq!(told.recv(), Ok(2));
     idle();
     assert_eq!(push(&[4]), [true]);

@@ -107,8 +107,9 @@ impl Ledger {
         context: &mut Context<'_>,
         inputs: &mut VecDeque<(Input, Option<Tell>)>,
     ) -> Poll<Result<(), Closed>> {
-        self.queue.poll_push(context, inputs, |(input, tell), alone| {
-            let slot = self.checks(&input, alone);
+        let one = has_one_message(inputs.iter().map(|(input, _)| input));
+        self.queue.poll_push(context, inputs, |(input, tell), idle| {
+            let slot = self.checks(&input, idle && one);
             Item::Input(input, slot, tell)
         })
     }
@@ -214,6 +215,11 @@ impl Ledger {
         let named = target.prepared.contains(&inbound.message.action);
         named.then(|| self.workers.check(Arc::clone(serving), Arc::clone(inbound.message.event())))
     }
+}
+
+/// Whether there is one message among these. Receipts, which come along with others, have nothing to be checked.
+fn has_one_message<'a>(inputs: impl Iterator<Item = &'a Input>) -> bool {
+    inputs.filter(|input| matches!(input, Input::Peer(_))).count() == 1
 }
 
 impl Drop for Ledger {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::ledger::robot::{Do, NOW, agent, command, from_bob, parts};
 use crate::store::{Faults, MemoryDisk, Operation};
+use crate::wire::ext::Receipt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::Waker;
 use tallyho_plugin::FaultKind;
@@ -207,4 +208,13 @@ fn timers_that_are_due_are_run_without_being_asked_for() {
     while bench.heard().is_empty() {}
     let _ = command("r0", &[]);
     assert_eq!(bench.heard(), ["timer clock"]);
+}
+
+#[test]
+fn a_message_that_comes_with_receipts_alone_is_the_only_one_and_of_two_neither_is() {
+    let receipt = || Input::Receipt { agent: agent('b'), receipt: Receipt { upto: 7, also: Vec::new() } };
+    let message = |mid| from_bob("alice", Some(mid), &[]);
+    assert!(has_one_message([receipt(), message(1), receipt()].iter()));
+    assert!(!has_one_message([message(1), message(2)].iter()));
+    assert!(!has_one_message([receipt()].iter()));
 }

@@ -1,7 +1,9 @@
 //! An open channel as the rest of the host sees it: something to hand messages to.
 
+use super::Net;
 use super::courier::ChannelId;
 use super::limits::ANSWERS_WAITING;
+use super::writing::Writing;
 use crate::ledger::line::Line;
 use crate::ledger::outbox::OutboxRow;
 use crate::wire::ext::{Extensions, Receipt};
@@ -9,8 +11,8 @@ use crate::wire::limits::MAX_RECEIPT_GAPS;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Waker;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use tallyho_plugin::record::{AgentId, Timestamp};
 
 /// Which side opened the channel.
@@ -81,6 +83,8 @@ pub struct Channel {
     heard: AtomicI64,
     stalled: AtomicI64,
     waiting: Mutex<Waiting>,
+    /// Once its task has begun, and until that ends. Taken before the courier's lock, never under it.
+    writing: Mutex<Option<Writing>>,
 }
 
 impl Channel {
@@ -124,6 +128,7 @@ impl Channel {
             heard: AtomicI64::new(now.0),
             stalled: AtomicI64::new(i64::MAX),
             waiting: Mutex::default(),
+            writing: Mutex::default(),
         }
     }
 
@@ -137,19 +142,33 @@ impl Channel {
         self.line.is_none() || self.is_asking()
     }
 
-    fn change(&self, change: impl FnOnce(&mut Waiting)) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut waiting);
-        let waker = waiting.waker.take();
-        drop(waiting);
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writing(&self) -> MutexGuard<'_, Option<Writing>> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has its task look at what waits.
+    pub fn wake(&self) {
+        let waker = self.waiting().waker.take();
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    /// Hands something to the channel. The courier's window bounds how much waits.
+    /// Hands something to the channel, and has its task send it.
     pub fn send(&self, out: Out) {
-        self.change(|waiting| match out {
+        self.put(out);
+        self.wake();
+    }
+
+    /// Hands something to the channel, for [`wake`](Self::wake) or [`write_at_once`](Self::write_at_once) to follow.
+    /// The courier's window bounds how much waits.
+    pub fn put(&self, out: Out) {
+        let waiting = &mut *self.waiting();
+        match out {
             Out::Receipt(receipt) => {
                 let old = waiting.queue.iter_mut().find_map(|out| match out {
                     Out::Receipt(receipt) => Some(receipt),
@@ -165,38 +184,68 @@ impl Channel {
                 waiting.closing.get_or_insert("it does not read its answers");
             }
             out => waiting.queue.push_back(out),
-        });
+        }
+    }
+
+    /// How much waits to be sealed.
+    pub fn queued(&self) -> usize {
+        self.waiting().queue.len()
+    }
+
+    /// Its task begins.
+    pub(super) fn begin_writing(&self, writing: Writing) {
+        *self.writing() = Some(writing);
+    }
+
+    /// Its task ends: nothing is written any more.
+    pub(super) fn end_writing(&self) {
+        drop(self.writing().take());
+    }
+
+    /// Writes what waits, for its task; ready only with a reason to close.
+    pub(super) fn poll_write(&self, net: &Net, context: &mut Context<'_>) -> Poll<&'static str> {
+        self.writing().as_mut().map_or(Poll::Pending, |writing| writing.poll(net, self, context))
+    }
+
+    /// Writes what waits, for whoever has put it there; where that cannot be done at once, its task does it.
+    pub(super) fn write_at_once(&self, net: &Net) {
+        if self.waiting().closing.is_some() {
+            return self.wake();
+        }
+        // Whoever has it may have looked before this was put there.
+        let writing = self.writing.try_lock();
+        let all = writing.is_ok_and(|mut writing| writing.as_mut().is_some_and(|writing| writing.at_once(net, self)));
+        if !all {
+            self.wake();
+        }
     }
 
     /// Takes back rows that have not been written yet.
     pub fn withdraw(&self, mids: &[u64]) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.queue.retain(|out| !matches!(out, Out::Row { mid, .. } if mids.contains(mid)));
+        self.waiting().queue.retain(|out| !matches!(out, Out::Row { mid, .. } if mids.contains(mid)));
     }
 
     /// Takes back all rows that have not been written yet.
     pub fn take_back(&self) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.queue.retain(|out| !matches!(out, Out::Row { .. }));
+        self.waiting().queue.retain(|out| !matches!(out, Out::Row { .. }));
     }
 
     /// Asks the channel's task to close it.
     pub fn close(&self, why: &'static str) {
-        self.change(|waiting| {
-            waiting.closing.get_or_insert(why);
-        });
+        self.waiting().closing.get_or_insert(why);
+        self.wake();
     }
 
     /// Has `waker` told of whatever comes next; why the channel has to close, if it has to.
     pub fn watch(&self, waker: &Waker) -> Option<&'static str> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         waiting.watch(waker);
         waiting.closing
     }
 
     /// The next thing to send.
     pub fn next(&self) -> Option<Out> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         let out = waiting.queue.pop_front();
         if out.is_none() && waiting.queue.capacity() > 0 {
             waiting.queue = VecDeque::new(); // thousands of idle channels hold no buffers

@@ -5,10 +5,10 @@
 //! decrypted there; only what a torn frame leaves over, or what the ledger has no room for, is kept.
 
 use super::Net;
-use super::channel::{Channel, Out, Role};
+use super::channel::{Channel, Role};
 use super::channels::Place;
-use super::limits::WRITE_AHEAD;
 use super::receive::Received;
+use super::writing::Writing;
 use crate::crash::crash_point;
 use crate::ledger::input::Input;
 use crate::ledger::queue::Tell;
@@ -16,15 +16,14 @@ use crate::site::config::Compat;
 use crate::wire::error::WireError;
 use crate::wire::ext::Extensions;
 use crate::wire::frame::{FrameReader, Kind};
-use crate::wire::transport::{KeyOrder, Open, Opener, Sealer};
-use async_std::io::{Read, Write};
+use crate::wire::transport::{KeyOrder, Open, Opener};
+use async_std::io::Read;
 use async_std::net::TcpStream;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 /// Bytes read at once: two frames of the largest size, hundreds of ordinary ones.
@@ -45,14 +44,8 @@ pub struct Connection {
     net: Arc<Net>,
     channel: Arc<Channel>,
     stream: TcpStream,
-    sealer: Sealer,
     opener: Opener,
     reader: FrameReader,
-    /// Sealed frames, and how much of them the socket has taken.
-    sealed: Vec<u8>,
-    written: usize,
-    /// Where in `sealed` each outbox row ends.
-    ends: VecDeque<(usize, u64)>,
     /// Whether the first message will show how the peer speaks.
     learning: bool,
     /// Inputs that the ledger has no room for yet; nothing is read meanwhile.
@@ -84,19 +77,15 @@ impl Connection {
     pub fn new(net: Arc<Net>, channel: Arc<Channel>, begun: Begun) -> Self {
         let Begun { stream, open, reader, first, inputs, place } = begun;
         let (sealer, opener) = open.split();
-        let ends = VecDeque::new();
+        channel.begin_writing(Writing::new(stream.clone(), sealer, first));
         // Hosts of ours say who they are; whom this site has dialled has been spoken to already.
         let learning = channel.role == Role::Responder && channel.extensions == Extensions::NONE;
         Connection {
             net,
             channel,
             stream,
-            sealer,
             opener,
             reader,
-            sealed: first,
-            written: 0,
-            ends,
             learning,
             inputs,
             broken: None,
@@ -107,69 +96,6 @@ impl Connection {
     /// Where the other end is.
     pub fn address(&self) -> std::net::SocketAddr {
         self.channel.address
-    }
-
-    /// Writes what there is to write; ready only with a reason to close.
-    fn write(&mut self, context: &mut Context<'_>) -> Poll<&'static str> {
-        loop {
-            while self.sealed.len() - self.written < WRITE_AHEAD
-                && let Some(out) = self.channel.next()
-            {
-                self.seal(out);
-            }
-            if self.written == self.sealed.len() {
-                self.sealed = Vec::new();
-                self.written = 0;
-                self.ends = VecDeque::new();
-                return Poll::Pending;
-            }
-            let writing = Pin::new(&mut self.stream).poll_write(context, &self.sealed[self.written..]);
-            match writing {
-                Poll::Pending => {
-                    self.channel.stalled(Some(self.net.now()));
-                    return Poll::Pending;
-                }
-                Poll::Ready(Ok(0)) => return Poll::Ready("it takes nothing more"),
-                Poll::Ready(Ok(taken)) => self.taken(taken),
-                Poll::Ready(Err(_)) => return Poll::Ready("it broke off"),
-            }
-        }
-    }
-
-    /// The socket has taken this many more bytes.
-    fn taken(&mut self, taken: usize) {
-        self.channel.stalled(None);
-        self.written += taken;
-        while let Some((_, mid)) = self.ends.front().copied().filter(|(end, _)| *end <= self.written) {
-            self.ends.pop_front();
-            crash_point("frame-written");
-            self.net.handed(&self.channel, mid);
-        }
-        // Keep the tail short without moving bytes for every write.
-        if self.written >= WRITE_AHEAD {
-            self.sealed.drain(..self.written);
-            self.ends.iter_mut().for_each(|(end, _)| *end -= self.written);
-            self.written = 0;
-        }
-    }
-
-    fn seal(&mut self, out: Out) {
-        let mid = if let Out::Row { mid, .. } = &out { Some(*mid) } else { None };
-        let sealed =
-            self.net.encode(&self.channel, &out).and_then(|message| self.sealer.seal_into(&mut self.sealed, &message));
-        match sealed {
-            Ok(()) => {
-                self.channel.frames.1.fetch_add(1, Ordering::Relaxed);
-                self.ends.extend(mid.map(|mid| (self.sealed.len(), mid)));
-            }
-            // Too long for a packet: it can never be sent, to anybody.
-            Err(error) => {
-                log::error!("a message cannot be sent: {error}");
-                if let Some(mid) = mid {
-                    self.net.handed(&self.channel, mid);
-                }
-            }
-        }
     }
 
     /// Hands to the ledger what came before; ready when that is done.
@@ -294,7 +220,7 @@ impl Future for Connection {
         if let Some(why) = this.channel.watch(context.waker()) {
             return Poll::Ready(why);
         }
-        if let Poll::Ready(why) = this.write(context) {
+        if let Poll::Ready(why) = this.channel.poll_write(&this.net, context) {
             return Poll::Ready(why);
         }
         this.read(context)
@@ -303,6 +229,8 @@ impl Future for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        // First: what is written from now on counts as not sent.
+        self.channel.end_writing();
         self.net.closed(&self.channel);
     }
 }

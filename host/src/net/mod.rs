@@ -14,13 +14,16 @@ mod dial;
 mod handshake_io;
 pub mod limits;
 mod receive;
+mod release;
+pub mod runtime;
+mod writing;
 
-use crate::ledger::input::{Answer, Input, Outcome, Post, Refused, Released};
+use crate::ledger::input::{Input, Outcome};
 use crate::ledger::line::Line;
 use crate::ledger::outbox::OutboxRow;
 use crate::ledger::queue::Tell;
 use crate::ledger::thread::Clock;
-use crate::ledger::{Ledger, Outside};
+use crate::ledger::Ledger;
 use crate::site::bans::{Bans, Network};
 use crate::site::books::{AddressBook, UserBook};
 use crate::site::relations::RelationRegistry;
@@ -36,6 +39,8 @@ use channels::{Bounds, Channels};
 use connection::Connection;
 use courier::{ChannelId, Courier, Order};
 use limits::{DIALS, STRANGERS_DIALS};
+pub use release::ToNet;
+use release::Given;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -284,19 +289,26 @@ impl Net {
     /// Has the courier do something and carries out its orders before anybody else can ask it: two
     /// threads that each carried out their own would let a message overtake an earlier one.
     fn deliver(&self, act: impl FnOnce(&mut Courier, Timestamp) -> Vec<Order>) {
+        let mut given = Given::default();
+        self.deliver_to(&mut given, act);
+        given.wake();
+    }
+
+    /// The same, where the channels are woken later.
+    fn deliver_to(&self, given: &mut Given, act: impl FnOnce(&mut Courier, Timestamp) -> Vec<Order>) {
         let mut courier = locked(&self.courier);
         let orders = act(&mut courier, self.now());
-        self.carry_out(orders);
+        self.carry_out(orders, given);
     }
 
     /// Nothing here waits or asks the courier again.
-    fn carry_out(&self, orders: Vec<Order>) {
+    fn carry_out(&self, orders: Vec<Order>, given: &mut Given) {
         for order in orders {
             match order {
                 Order::Send { channel, mid, row, attempt } => {
                     // A channel that has gone meanwhile says so itself.
                     if let Some(channel) = self.channels.get(channel) {
-                        channel.send(Out::Row { mid, row, attempt });
+                        given.put(&channel, Out::Row { mid, row, attempt });
                     }
                 }
                 Order::Report { line, mid, fate, receipts } => {
@@ -394,72 +406,6 @@ impl Connection {
             let why = self.await;
             log::debug!("the channel with {address} is closed: {why}");
         });
-    }
-}
-
-/// Gives the ledger's commits to the network.
-pub struct ToNet(pub Weak<Net>, AtomicBool);
-
-impl ToNet {
-    /// For this network.
-    pub fn new(net: &Arc<Net>) -> Self {
-        ToNet(Arc::downgrade(net), AtomicBool::new(false))
-    }
-}
-
-impl Outside for ToNet {
-    fn released(&self, released: Released) {
-        let Some(net) = self.0.upgrade() else { return };
-        // What is released first was found in the store: it may have been sent before a crash.
-        let fresh = self.1.swap(true, Ordering::Relaxed);
-        for (agent, known) in released.places {
-            net.addresses().put(agent, known);
-        }
-        for notice in &released.notices {
-            locked(&net.notices).iter().for_each(|hear| hear(notice));
-        }
-        // Before the receipts: the peer may be waiting for an answer, for receipts nobody waits, and each
-        // may cost it a commit.
-        net.post(released.withdrawn, released.posts, fresh);
-        for Answer { origin, row } in released.answers {
-            if let Some(channel) = net.channels.get(origin.channel) {
-                channel.send(Out::Answer(row));
-            }
-        }
-        for Refused { origin, strike, close } in released.refused {
-            if strike {
-                net.strike(origin.address, "refused");
-            }
-            if let Some(channel) = net.channels.get(origin.channel).filter(|_| close) {
-                channel.close("what a stranger asked was refused");
-            }
-        }
-        for (agent, receipt) in released.receipts {
-            // On each channel: one of them may be dead without anybody knowing yet.
-            for channel in net.channels.with(&agent) {
-                if channel.extensions.receipt {
-                    channel.send(Out::Receipt(receipt.clone()));
-                }
-            }
-        }
-    }
-}
-
-impl Net {
-    fn post(&self, withdrawn: Vec<(Line, u64)>, posts: Vec<Post>, fresh: bool) {
-        let mut by_line: HashMap<Line, Vec<u64>> = HashMap::new();
-        for (line, mid) in withdrawn {
-            by_line.entry(line).or_default().push(mid);
-        }
-        for (line, mids) in by_line {
-            self.deliver(|courier, now| {
-                self.channels.with(&line).iter().for_each(|channel| channel.withdraw(&mids));
-                courier.remove(&line, &mids, now)
-            });
-        }
-        if !posts.is_empty() {
-            self.deliver(|courier, now| courier.post(posts, fresh, now));
-        }
     }
 }
 

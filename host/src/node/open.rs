@@ -18,7 +18,7 @@ use crate::ledger::table::Clash;
 use crate::ledger::thread::LedgerError;
 use crate::net::channels::Bounds;
 use crate::net::limits::{STRANGERS_PER_ADDRESS, STRANGERS_SHARE};
-use crate::net::{Net, NetParts, ToNet};
+use crate::net::{self, Net, NetParts, ToNet};
 use crate::plugin::LoadError;
 use crate::site::addresses::Known;
 use crate::site::books::{AddressBook, UserBook};
@@ -148,6 +148,7 @@ impl Node {
     /// # Errors
     /// [`NodeError`]; nothing runs then.
     pub fn open(home: Home, options: &NodeOptions) -> Result<Arc<Self>, NodeError> {
+        net::runtime::start();
         let lock = home.lock()?;
         let config = Config::load(&home.config())?;
         crash_point("starting");

@@ -178,6 +178,8 @@ fn connect(path: &Path, flags: OpenFlags, faults: &Faults) -> Result<Connection,
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+        // A plan does not depend on the values it is run with: otherwise each scan would be prepared again for each.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         // A broken page is then an error where it is read, not a wrong answer.
         connection.pragma_update(None, "cell_size_check", true)?;
         Ok(connection)

@@ -16,14 +16,14 @@ use tallyho_tests::site::Site;
 use tallyho_tests::stranger::{asks, opens};
 
 /// Strangers who ask at the same time, each from an address of its own.
-const STRANGERS: u64 = 6;
+const STRANGERS: u64 = 16;
 
 /// Requests of each that wait for their answers: less than a site lets wait on one channel.
 const UNDER_WAY: usize = 60;
 
 pub fn measure(effort: Effort) {
-    // A referee rules good on 10,000 lifts an hour and no more: 250 x 6 strangers x 6 rounds.
-    let (each, rounds) = effort.choose((5, 1), (250, 5));
+    // A referee rules good on 10,000 lifts an hour and no more: 96 x 16 strangers x 6 rounds.
+    let (each, rounds) = effort.choose((5, 1), (96, 5));
     let office = Office::new();
     let mut floor = Floor::of(&office);
     let mut next = 1;

@@ -8,7 +8,10 @@ mod migrations;
 
 use super::*;
 use crate::store::conformance::{commit, rows};
+use rusqlite::StatementStatus;
 use std::os::unix::fs::PermissionsExt;
+use tables::Action;
+use tallyho_plugin::services::Range;
 use tempfile::TempDir;
 
 /// A folder and the path of a store in it.
@@ -163,4 +166,21 @@ fn a_table_without_rows_to_keep_is_not_made_twice_after_a_rollback_and_a_reopeni
     let mut store = SqliteStore::open(&path).unwrap();
     commit(&mut store, |transaction| transaction.put("t", b"k", b"v").unwrap());
     assert_eq!(rows(&mut store, "t").len(), 1);
+}
+
+#[test]
+fn no_statement_is_prepared_again_for_other_values() {
+    let (_folder, path) = place();
+    filled(&path, 10);
+    let mut store = SqliteStore::open(&path).unwrap();
+    let mut transaction = store.begin().unwrap();
+    for from in 0..4_u32 {
+        let range = Range { from: from.to_be_bytes().to_vec().into(), to: Some(vec![9].into()), limit: 2 + from, reverse: false };
+        assert_eq!(transaction.scan("t", &range).unwrap().len(), 2 + from as usize);
+    }
+    drop(transaction);
+    let scan = Action::Scan { bounded: true, reverse: false };
+    let statement = store.connection.prepare_cached(store.tables.sql(0, scan)).unwrap();
+    assert_eq!(statement.get_status(StatementStatus::Run), 4);
+    assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
 }

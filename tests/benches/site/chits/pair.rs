@@ -4,6 +4,7 @@ use crate::tallies::{Party, open};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
+use tallyho::control::client::Notices;
 use tallyho::control::{Client, Operator};
 use tallyho_tests::pipe::Pipe;
 use tallyho_tests::site::{PATIENCE, Site};
@@ -82,17 +83,19 @@ impl Pair {
         begun.elapsed()
     }
 
-    /// Has the foil pay one chit; how long it takes until it is confirmed on both sides.
-    pub fn pay_one(&mut self, payer: &Client, payee: &Client) -> Duration {
+    /// Has the foil pay one chit; how long it takes until it is confirmed on both sides. `told` has the payee's
+    /// notices.
+    pub fn pay_one(&mut self, payer: &Client, payee: &Client, told: &mut Notices) -> Duration {
         let tally = self.tallies[0].clone();
         *self.chits.entry(tally.clone()).or_default() += 1;
         let begun = Instant::now();
         let paid = payer.call("chit", "pay", &order(&tally)).expect("a chit can be paid");
         let uuid = paid["uuid"].as_str().expect("a chit has a uuid");
+        // Looks would only hold its site up.
+        while told.next(Some(PATIENCE)).expect("the site runs").expect("the payee is told")["uuid"] != uuid {}
         // The payer is the last to know.
         for (client, user) in [(payee, STOCK), (payer, FOIL)] {
             let chit = json!({ "chit": format!("{user}/{tally}/{uuid}") });
-            // Until it has come, there is no such chit.
             while !client.call("chit", "state", &chit).is_ok_and(|state| confirmed(&state)) {
                 assert!(begun.elapsed() < PATIENCE, "{user}: {chit} is never confirmed");
                 std::thread::sleep(LOOK);
