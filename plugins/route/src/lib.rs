@@ -7,6 +7,8 @@ pub mod discover;
 pub mod edges;
 pub mod errands;
 pub mod exits;
+pub mod front;
+pub mod ground;
 pub mod lading;
 pub mod limits;
 pub mod links;
@@ -23,6 +25,7 @@ pub mod sweep;
 pub mod table;
 pub mod view;
 pub mod wants;
+pub mod ways;
 
 use table::Happening;
 use tallyho_plugin::Life;

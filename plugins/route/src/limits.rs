@@ -31,7 +31,7 @@ pub const PATHS: usize = 8;
 pub const PATHS_MOST: usize = 64;
 
 /// Tallies that one search for paths goes over: two reads each. Where ten tallies a user is usual, a path between
-/// any two of 10,000 users takes a few hundred.
+/// any two of 10,000 users takes one or two hundred.
 pub const TRIED: usize = 2_000;
 
 /// Tallies gone over after the first path is found, in the hope of a better one. Enough to look at all of a
@@ -47,7 +47,7 @@ pub const TRIED_EXITS: usize = 1_000;
 /// Ways out that such a search comes back with: of these the best ten are asked ([`MAXQUERY`]).
 pub const EXITS: usize = 64;
 
-/// Tallies that wait to be gone over on one side of a search; a few users with thousands each fill it. Some
+/// Tallies that one side of a search puts among those to go over; a few users with thousands each fill it. Some
 /// 150 bytes each.
 pub const STEPS: usize = 20_000;
 

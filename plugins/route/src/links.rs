@@ -5,6 +5,7 @@ use crate::store::{EXITS, LINKS, PARTNERS, TALLIES, key, parts};
 use crate::{discover, limits};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::rc::Rc;
 use tallyho_plugin::context::Scan;
 use tallyho_plugin::record::cert::chad_of;
 use tallyho_plugin::record::{AgentId, Chad, Side};
@@ -74,10 +75,10 @@ pub fn link(context: &mut Context<'_>, user: &str, tally: &str) -> Result<Option
 ///
 /// # Errors
 /// The host's faults.
-pub fn of_user(context: &mut Context<'_>, user: &str) -> Result<Vec<(String, Link)>, Fault> {
+pub fn of_user(context: &mut Context<'_>, user: &str) -> Result<Vec<(Rc<str>, Link)>, Fault> {
     let prefix = key(&[user, ""]);
     let rows: Vec<(Vec<u8>, Link)> = context.scan(LINKS, &Scan::beginning(prefix.as_slice(), limits::LINKS_LOOKED))?;
-    let uuid = |key: &[u8]| String::from_utf8_lossy(&key[prefix.len()..]).into_owned();
+    let uuid = |key: &[u8]| Rc::from(String::from_utf8_lossy(&key[prefix.len()..]));
     Ok(rows.into_iter().map(|(key, link)| (uuid(&key), link)).collect())
 }
 

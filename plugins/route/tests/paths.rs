@@ -7,6 +7,7 @@ mod kit;
 use kit::*;
 use serde_json::{Value, json};
 use tallyho_plugin::testkit::Site;
+use tallyho_route::limits;
 
 /// PROTOCOL 7.4: users 0 to 3, U above 0, D below 3; tallies 0 (0 with U) to 4 (D with 3).
 fn example() -> Site {
@@ -229,6 +230,24 @@ fn no_user_is_entered_twice_nor_a_tally_used_twice() {
     assert_eq!(paths[0]["lading"]["min"], 4);
     let here = json!({ "from": { "user": "a", "tally": uuid(6) }, "to": { "user": "a" } });
     assert_eq!(ways(&find(&mut site, here)), [[6]]);
+}
+
+/// What the search need not read it does not: a row that cannot be read would end it.
+#[test]
+fn two_ends_that_know_the_same_user_meet_there_without_a_look_at_that_users_tallies() {
+    let mut site = site(1, &["a", "between", "d"]);
+    let (a, between, d) = (site.chad("a"), site.chad("between"), site.chad("d"));
+    Tally::new(1, &a, &between, 10).open(&mut site);
+    Tally::new(2, &between, &d, 10).open(&mut site);
+    site.write("route.links", format!("between\0{}", uuid(3)).as_bytes(), &json!("no row"));
+    // Enough to do for what is looked at after the first path: tallies nothing goes over.
+    for number in 0..limits::TRIED_MORE as u32 {
+        Tally::new(10 + number, &a, &site.chad(&format!("x{number}")), 0).open(&mut site);
+        Tally::new(100 + number, &site.chad(&format!("y{number}")), &d, 0).open(&mut site);
+    }
+    assert_eq!(ways(&find(&mut site, a_to_d())), [[1, 2]]);
+    let from_there = json!({ "from": { "user": "between" }, "to": { "user": "d" } });
+    assert!(site.call("route", "path.find", from_there).is_err(), "a search that comes to that row ends there");
 }
 
 #[test]
