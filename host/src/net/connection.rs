@@ -80,17 +80,7 @@ impl Connection {
         channel.begin_writing(Writing::new(stream.clone(), sealer, first));
         // Hosts of ours say who they are; whom this site has dialled has been spoken to already.
         let learning = channel.role == Role::Responder && channel.extensions == Extensions::NONE;
-        Connection {
-            net,
-            channel,
-            stream,
-            opener,
-            reader,
-            learning,
-            inputs,
-            broken: None,
-            _place: place,
-        }
+        Connection { net, channel, stream, opener, reader, learning, inputs, broken: None, _place: place }
     }
 
     /// Where the other end is.

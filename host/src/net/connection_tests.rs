@@ -81,7 +81,9 @@ impl Opened {
     /// Lets out so many messages in one commit.
     fn let_out(&self, messages: usize) {
         let (mut given, row) = (Given::default(), row(&self.agent));
-        (1..).take(messages).for_each(|mid| given.put(&self.channel, Out::Row { mid, row: Arc::clone(&row), attempt: 1 }));
+        (1..)
+            .take(messages)
+            .for_each(|mid| given.put(&self.channel, Out::Row { mid, row: Arc::clone(&row), attempt: 1 }));
         given.write(&self.net);
     }
 

@@ -105,8 +105,7 @@ impl Writing {
 
     fn seal(&mut self, net: &Net, channel: &Channel, out: &Out) {
         let mid = if let Out::Row { mid, .. } = out { Some(*mid) } else { None };
-        let sealed =
-            net.encode(channel, out).and_then(|message| self.sealer.seal_into(&mut self.sealed, &message));
+        let sealed = net.encode(channel, out).and_then(|message| self.sealer.seal_into(&mut self.sealed, &message));
         match sealed {
             Ok(()) => {
                 channel.frames.1.fetch_add(1, Ordering::Relaxed);
