@@ -175,12 +175,8 @@ fn no_statement_is_prepared_again_for_other_values() {
     let mut store = SqliteStore::open(&path).unwrap();
     let mut transaction = store.begin().unwrap();
     for from in 0..4_u32 {
-        let range = Range {
-            from: from.to_be_bytes().to_vec().into(),
-            to: Some(vec![9].into()),
-            limit: 2 + from,
-            reverse: false,
-        };
+        let range =
+            Range { from: from.to_be_bytes().to_vec(), to: Some(vec![9].into()), limit: 2 + from, reverse: false };
         assert_eq!(transaction.scan("t", &range).unwrap().len(), 2 + from as usize);
     }
     drop(transaction);
