@@ -151,7 +151,20 @@ impl<'a> Context<'a> {
         command: &str,
         argument: &impl Serialize,
     ) -> Result<T, Fault> {
-        let answer = self.services.invoke(plugin, command, &to_cbor(argument)?)?;
+        self.invoke_encoded(plugin, command, &to_cbor(argument)?)
+    }
+
+    /// The same with arguments that are CBOR already, such as the body of a message that is handed on.
+    ///
+    /// # Errors
+    /// As for [`invoke`](Self::invoke).
+    pub fn invoke_encoded<T: DeserializeOwned>(
+        &mut self,
+        plugin: &str,
+        command: &str,
+        argument: &[u8],
+    ) -> Result<T, Fault> {
+        let answer = self.services.invoke(plugin, command, argument)?;
         ciborium::from_reader(answer.as_slice())
             .map_err(|error| Fault::failed(format!("answer of {plugin} {command} does not fit: {error}")))
     }

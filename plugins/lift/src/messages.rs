@@ -54,7 +54,7 @@ pub fn message(message: &Message, context: &mut Context<'_>) -> Result<(), Fault
         "fail" => fail(message, context),
         "term" => term(message, context),
         "check" => check(message, context),
-        "commit" => for_referee(message, &message.object()?, context),
+        "commit" => for_referee(message, context),
         "good" | "void" | "status" => ruling(message, context),
         _ => Ok(()),
     }
@@ -183,11 +183,11 @@ fn closes(context: &mut Context<'_>, message: &Message, lift: &Lift, pledge: Opt
 fn check(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
     let object: Value = message.object()?;
     let hash = match LiftCore::from_object(&object, &["hash"]) {
-        Ok(core) if core.referee().agent == context.site()?.agent => return for_referee(message, &object, context),
+        Ok(core) if core.referee().agent == context.site()?.agent => return for_referee(message, context),
         Ok(core) => core.hash(),
         Err(_) => match message.object::<Said>() {
             Ok(said) => said.hash,
-            Err(_) => return for_referee(message, &object, context),
+            Err(_) => return for_referee(message, context),
         },
     };
     let facts = Facts::of(message);
@@ -206,7 +206,7 @@ fn check(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
     let ours = store::segments(context, &hash)?.into_iter().find(|lift| lift.core.org().agent == own);
     match ours {
         Some(mut lift) => answer_check(context, &mut lift, facts),
-        None => for_referee(message, &object, context),
+        None => for_referee(message, context),
     }
 }
 
@@ -216,8 +216,8 @@ fn answer_check(context: &mut Context<'_>, lift: &mut Lift, facts: Facts<'_>) ->
 }
 
 /// PROTOCOL 10.3: what is for a referee at this site.
-fn for_referee(message: &Message, object: &Value, context: &mut Context<'_>) -> Result<(), Fault> {
-    let Some(answer) = referees::rule(context, &message.action, object)? else {
+fn for_referee(message: &Message, context: &mut Context<'_>) -> Result<(), Fault> {
+    let Some(answer) = referees::rule(context, message)? else {
         return match message.restricted {
             true => Err(Fault::refused("nothing here rules on it").code("unknown")),
             false => Ok(()),

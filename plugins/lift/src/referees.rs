@@ -2,13 +2,18 @@
 
 use crate::notices;
 use crate::record::{Lift, Ruling};
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
+use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::{AgentId, Chad, Timestamp};
 use tallyho_plugin::services::{LogLevel, NOT_SERVED};
-use tallyho_plugin::{Context, Fault};
+use tallyho_plugin::{Context, Fault, Message};
 
 /// The referee handler.
 const REFEREE: &str = "referee";
+
+/// The first byte of a CBOR map with two members.
+const MAP_OF_TWO: u8 = 0xA2;
 
 /// Accepted referees that rule on a lift with this expiry; only this one where an agent is given.
 ///
@@ -32,16 +37,27 @@ pub fn accepted(
     }
 }
 
-/// What a referee at this site answers to `commit` and `check`; `None` where there is none, or no answer.
+/// What a referee at this site answers to this `commit` or `check`; `None` where there is none, or no answer.
 ///
 /// # Errors
 /// The referee handler's faults.
-pub fn rule(context: &mut Context<'_>, action: &str, object: &Value) -> Result<Option<Value>, Fault> {
-    let asked = json!({ "action": action, "object": object });
-    match context.invoke::<Value>(REFEREE, "rule", &asked) {
+pub fn rule(context: &mut Context<'_>, message: &Message) -> Result<Option<Value>, Fault> {
+    match context.invoke_encoded::<Value>(REFEREE, "rule", &handed_on(message)?) {
         Err(fault) if fault.code == NOT_SERVED => Ok(None),
-        answer => Ok(answer?.get("answer").cloned()),
+        answer => Ok(answer?.get_mut("answer").map(Value::take)),
     }
+}
+
+/// `{action, object}` with the object as it came: a referee's site does this for every stranger, and nobody here
+/// reads it.
+fn handed_on(message: &Message) -> Result<Vec<u8>, Fault> {
+    message.object::<IgnoredAny>()?;
+    let mut map = vec![MAP_OF_TWO];
+    for text in ["action", &message.action, "object"] {
+        map.extend(to_cbor(&text)?);
+    }
+    map.extend(&message.body);
+    Ok(map)
 }
 
 /// L38: the referee has said both. The first ruling stands, both are kept, no new lift may name this referee.

@@ -9,6 +9,8 @@ use crate::request::{Request, Subject};
 use crate::store::{self, Book, Proof, Ruling};
 use crate::table::{Act, Guard, Rule, State, rows};
 use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use tallyho_plugin::fault::STRIKE;
 use tallyho_plugin::record::{AgentId, CanonError, LiftCore};
 use tallyho_plugin::services::LogLevel;
@@ -26,7 +28,7 @@ pub fn answer(policy: &impl Policy, request: &Request, context: &mut Context<'_>
         None => None,
     };
     let own = context.site()?.agent;
-    let case = Case { policy, request, book, reading, ruling, own };
+    let case = Case { policy, request, book, reading, ruling, own, consent: OnceCell::new() };
     let rule = case.rule(context)?;
     case.carry_out(rule, context)
 }
@@ -39,6 +41,8 @@ struct Case<'a, P> {
     reading: Reading,
     ruling: Option<Ruling>,
     own: AgentId,
+    /// The text of a good ruling, and of the consent to it.
+    consent: OnceCell<String>,
 }
 
 impl<P: Policy> Case<'_, P> {
@@ -67,7 +71,7 @@ impl<P: Policy> Case<'_, P> {
             Guard::Expired => self.reading.is_past(core.expires()),
             Guard::Doubtful => !self.reading.certain,
             Guard::Forged => {
-                let text = core.valid_text(true).map_err(unwritable)?;
+                let text = self.text(core, true)?;
                 !context.verify_agent(&core.org().agent, text.as_bytes(), signed)
             }
             Guard::Early => core.date() > self.reading.now.plus(limits::AHEAD),
@@ -123,7 +127,7 @@ impl<P: Policy> Case<'_, P> {
 
     fn make(self, valid: bool, context: &mut Context<'_>) -> Result<Option<Value>, Fault> {
         let Subject::Lift { core, hash, signed: consent } = &self.request.subject else { return Ok(None) };
-        let text = core.valid_text(valid).map_err(unwritable)?;
+        let text = self.text(core, valid)?;
         let at = if valid { self.reading.now } else { self.reading.used_past(core.expires()) };
         let proof = valid.then(|| Proof { core: core.value().clone(), signed: consent.clone() });
         let ruling = Ruling {
@@ -141,6 +145,22 @@ impl<P: Policy> Case<'_, P> {
             context.log(LogLevel::Info, &line);
         }
         Ok(Some(ruled(hash, &ruling)))
+    }
+
+    /// What a ruling signs.
+    fn text(&self, core: &LiftCore, valid: bool) -> Result<Cow<'_, str>, Fault> {
+        let text = || core.valid_text(valid).map_err(unwritable);
+        if !valid {
+            return text().map(Cow::from);
+        }
+        let kept = match self.consent.get() {
+            Some(kept) => kept,
+            None => {
+                let made = text()?;
+                self.consent.get_or_init(|| made)
+            }
+        };
+        Ok(Cow::from(kept.as_str()))
     }
 
     /// `status` of what is not ruled on.

@@ -20,6 +20,7 @@ mod figures;
 mod handshakes;
 mod isolated;
 mod lifts;
+mod linked;
 mod memory;
 mod messages;
 mod noop;
@@ -34,13 +35,14 @@ use std::process::ExitCode;
 
 type Measure = fn(Effort);
 
-const BENCHES: [(&str, Measure); 14] = [
+const BENCHES: [(&str, Measure); 15] = [
     ("messages", messages::measure),
     ("handshakes", handshakes::measure),
     ("events", events::measure),
     ("memory", memory::measure),
     ("call", call::measure),
     ("isolated", isolated::measure),
+    ("linked", linked::measure),
     ("swap", swap::measure),
     ("tallies", tallies::measure),
     ("chits", chits::measure),

@@ -22,15 +22,12 @@ const STRANGERS: u64 = 16;
 const UNDER_WAY: usize = 60;
 
 pub fn measure(effort: Effort) {
-    // A referee rules good on 10,000 lifts an hour and no more: 96 x 16 strangers x 6 rounds.
-    let (each, rounds) = effort.choose((5, 1), (96, 5));
-    let office = Office::new();
-    let mut floor = Floor::of(&office);
-    let mut next = 1;
+    let (each, rounds) = effort.choose((5, 1), (500, 5));
+    let mut floor = Floor::of(&Office::new());
     let ours = || {
-        next += STRANGERS * each;
         let count = (STRANGERS * each) as f64;
-        count / office.rule(next, each)
+        // A referee rules good on 10,000 lifts an hour and no more: each round asks another one.
+        count / Office::new().rule(each)
     };
     Duel::fight(rounds, ours, || 1.0 / floor.run(effort.choose(1, 6))).report(
         effort,
@@ -66,13 +63,13 @@ impl Office {
         lasting(3_600, &self.originator, &self.referee, n, Timestamp::from(std::time::SystemTime::now()))
     }
 
-    /// Has `each` lifts of every stranger ruled good, the first of them numbered `from`; seconds.
-    fn rule(&self, from: u64, each: u64) -> f64 {
+    /// Has `each` lifts of every stranger ruled good; seconds.
+    fn rule(&self, each: u64) -> f64 {
         let strangers: Vec<_> = (0..STRANGERS)
             .map(|stranger| {
                 let peer = Peer::at(10 + u8::try_from(stranger).unwrap_or(0), "stranger");
                 let says = |n: u64| {
-                    let lift = self.lift(from + stranger * each + n);
+                    let lift = self.lift(1 + stranger * each + n);
                     peer.message(&self.address, "lift", "commit", commit(&lift, &self.originator)).to_string()
                 };
                 let requests: Vec<String> = (0..each).map(says).collect();
