@@ -251,8 +251,13 @@ fn s3_after_a_start_unsettled_halves_are_raised_and_settled_ones_compare_ends() 
     for place in SIDES {
         let (mut play, mut paper) = Play::new(place);
         let chit = play.ours();
+        let upd = |play: &mut Play| play.sent().iter().map(kit::chain::said).collect::<Vec<_>>();
         play.net.sites[place].restart();
-        assert_eq!(play.sent().iter().map(kit::chain::said).collect::<Vec<_>>(), said(&[("upd", 1)]));
+        assert_eq!(upd(&mut play), said(&[]), "behind since a moment ago: a swap must not make it talk again");
+        play.wait(7);
+        assert_eq!(upd(&mut play), said(&[("upd", 1)]), "its checkpoint comes all the same");
+        play.net.sites[place].restart();
+        assert_eq!(upd(&mut play), said(&[("upd", 1)]), "behind for longer than that");
         paper.add(&chit);
         play.hears(&paper.ack(1));
         play.net.sites[place].restart();

@@ -49,6 +49,15 @@ fn is_due(half: &Half) -> bool {
     half.conf.is_some() && half.stat != Stat::Broken && !half.is_settled()
 }
 
+/// Whether a half's first checkpoint is set and not late: it has become behind, or heard of its partner, a moment
+/// ago. After a swap the talk goes on where it was, and to begin it anew would hold both sites up; after a restart
+/// what was under way is in the outbox, or comes with that checkpoint.
+pub fn is_near(desk: &Desk<'_, '_>) -> bool {
+    let since = desk.half.heard_at.max(desk.half.talk.behind_since);
+    let now = desk.context.now();
+    desk.half.timed && desk.half.tries == 0 && since <= now && now < since.plus(wait(0) * 8 / 10)
+}
+
 fn set(desk: &mut Desk<'_, '_>, from: Timestamp) -> Result<(), Fault> {
     // ±20 %, so that tallies that began to wait together do not call together for ever.
     let percent = 80 + i64::from(desk.context.random::<1>()[0]) * 40 / 255;
