@@ -53,6 +53,31 @@ fn with_both_sides_at_work_each_chit_takes_a_few_messages() {
     assert!(said < 400 * 4, "{said} messages about 400 chits");
 }
 
+/// As hosts work: each takes all that has come as one batch, and what its events send leaves when they are done.
+fn exchange(net: &mut Net) {
+    let sent: Vec<_> = net.sites.iter_mut().map(|site| (site.address(), site.take_sent())).collect();
+    for (place, (address, sent)) in sent.into_iter().enumerate() {
+        sent.iter().for_each(|sent| net.sites[1 - place].deliver(&sent.envelope(&address)).unwrap());
+    }
+}
+
+#[test]
+fn with_both_sides_at_work_in_batches_the_chains_keep_up_without_a_checkpoint() {
+    let mut net = chains(2);
+    net.sites.iter_mut().for_each(|site| site.check_determinism(false));
+    for round in 0..60 {
+        [STOCK, FOIL].iter().for_each(|place| pay_many(&mut net, *place, 8));
+        exchange(&mut net);
+        let (stock, foil) = halves(&net);
+        let behind = foil.end - stock.conf.unwrap().min(foil.conf.unwrap());
+        assert!(behind <= 100, "round {round}: {behind} links are not confirmed");
+    }
+    (0..6).for_each(|_| exchange(&mut net));
+    assert_agreed(&net);
+    let talk = spoken(&net);
+    assert!(total(&talk) < 960 * 4 && !talk.contains_key("req"), "{talk:?}");
+}
+
 #[test]
 fn a_chit_binds_though_the_outbox_is_full_and_is_sent_when_there_is_room() {
     for place in [STOCK, FOIL] {

@@ -9,6 +9,10 @@ pub const ANNOUNCED: u64 = 128;
 /// with ease. The `ack` of the last one calls for the next.
 pub const PARTS: usize = 8;
 
+/// Lists remembered that were sent, lowest forgotten: twice [`PARTS`]. What a list that is forgotten and still waits
+/// says once too often is answered by one `ack`.
+pub const LISTS: usize = 2 * PARTS;
+
 /// Bytes of the entries of one part at most, as JSON. A message has 65,519 (PROTOCOL 3.2), of which two
 /// addresses and the envelope take up to 2,000; one chit has 60,000 at most.
 pub const PART_BYTES: usize = 60_000;

@@ -143,7 +143,7 @@ pub fn mend(desk: &mut Desk<'_, '_>) -> Result<(), Fault> {
     }
     desk.half.stat = Stat::Nothing;
     let kept = &desk.half.talk;
-    desk.half.talk = Talk { theirs: kept.theirs, parts: kept.parts, ..Talk::default() };
+    desk.half.talk = Talk { theirs: kept.theirs, lists: kept.lists.clone(), ..Talk::default() };
     desk.half.backoff = None;
     displaced::relink(desk)?;
     let from = desk.half.conf.unwrap_or(0) + 1;

@@ -1,7 +1,8 @@
 //! What goes out about a chain (PROTOCOL 6.2, 6.3).
 //!
-//! Each kind of message has one name per half in the outbox, so that a newer one takes the place of one that
-//! still waits. Nothing leaves while index 0 is not confirmed (O-21).
+//! An `ack`, a `req` or a `nak` has one name per half in the outbox, so that a newer one takes the place of one that
+//! still waits. Lists of links have their first index in theirs: one that is sent again takes the place of its older
+//! copy, but what goes on where another ended does not, for the other may not have left. Nothing leaves while index 0 is not confirmed (O-21).
 
 use super::limits;
 use super::links;
@@ -138,13 +139,16 @@ pub fn compare(desk: &mut Desk<'_, '_>) -> Result<(), Fault> {
     let object =
         wire::upd(&desk.party.tally, (desk.half.end, &desk.half.tip), desk.half.conf, Vec::new(), Rest::Nothing);
     // Tried again until it gets out: a half restored from an older copy learns of its loss in no other way.
-    post(desk, "chain", &object, format!("upd/{}/0", desk.party.name()))
+    post(desk, "chain", &object, upd_key(desk, 0))
 }
 
 /// One part of an `upd`.
 struct List {
     chits: Vec<Value>,
     bytes: usize,
+    /// Of its first link.
+    first: u64,
+    /// Of its last link, as is the hash.
     index: u64,
     hash: String,
 }
@@ -170,7 +174,7 @@ fn gather(desk: &mut Desk<'_, '_>, from: u64, end: u64, conf: u64, parts: usize)
                     (list.bytes, list.index, list.hash) = (list.bytes + bytes, index, link.hash);
                 }
                 None if count == parts => return Ok(lists),
-                None => lists.push(List { chits: vec![chit], bytes, index, hash: link.hash }),
+                None => lists.push(List { chits: vec![chit], bytes, first: index, index, hash: link.hash }),
             }
             index += 1;
         }
@@ -197,30 +201,32 @@ fn suggestion(entry: &Entry, index: u64, hash: &str, conf: u64) -> Result<(Value
 }
 
 fn post_lists(desk: &mut Desk<'_, '_>, lists: Vec<List>, conf: u64, end: u64) -> Result<(), Fault> {
-    let (count, before) = (lists.len() as u64, desk.half.talk.parts);
-    // Parts of an older list that still wait would only be in the way.
-    for part in count.max(1)..before {
-        let key = format!("upd/{}/{part}", desk.party.name());
-        desk.context.withdraw(&desk.party.partner.agent, &key)?;
-    }
-    desk.half.talk.parts = count;
-    if lists.is_empty() {
+    let Some(from) = lists.first().map(|list| list.first) else {
         let object =
             wire::upd(&desk.party.tally, (desk.half.end, &desk.half.tip), Some(conf), Vec::new(), Rest::Nothing);
-        let key = format!("upd/{}/0", desk.party.name());
-        return post(desk, "chain", &object, key);
+        return post(desk, "chain", &object, upd_key(desk, 0));
+    };
+    for part in desk.half.talk.list(from, lists.iter().map(|list| list.first)) {
+        let key = upd_key(desk, part);
+        desk.context.withdraw(&desk.party.partner.agent, &key)?;
     }
+    let count = lists.len();
     for (part, list) in lists.into_iter().enumerate() {
-        let rest = match part as u64 + 1 {
+        let rest = match part + 1 {
             next if next < count => Rest::Parts,
             _ if list.index < end => Rest::Later(end),
             _ => Rest::Nothing,
         };
+        let key = upd_key(desk, list.first);
         let object = wire::upd(&desk.party.tally, (list.index, &list.hash), Some(conf), list.chits, rest);
-        let key = format!("upd/{}/{part}", desk.party.name());
         post(desk, "chain", &object, key)?;
     }
     Ok(())
+}
+
+/// The name of an `upd` whose first link this is; 0: it has none.
+fn upd_key(desk: &Desk<'_, '_>, first: u64) -> String {
+    format!("upd/{}/{first}", desk.party.name())
 }
 
 fn post(desk: &mut Desk<'_, '_>, action: &str, object: &Value, key: String) -> Result<(), Fault> {

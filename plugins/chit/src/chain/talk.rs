@@ -12,8 +12,8 @@ pub struct Talk {
     pub theirs: Option<u64>,
     /// First link of what was last sent.
     pub sent_from: u64,
-    /// Parts of what was last sent.
-    pub parts: u64,
+    /// First links of the lists sent last, rising.
+    pub lists: Vec<u64>,
     /// Since when the chains are not known to be equal.
     pub behind_since: Timestamp,
     /// A `req` of ours went out then and has no answer (PROTOCOL 6.3, S4).
@@ -58,8 +58,21 @@ impl Talk {
         true
     }
 
-    /// The chains are equal up to here: what was refused below is not in the way any more.
+    /// Notes that lists with these first links, in rising order and from `from` on, are sent. Those sent before of
+    /// which they take the place: if they still wait, they would only be in the way.
+    pub fn list(&mut self, from: u64, firsts: impl Iterator<Item = u64>) -> Vec<u64> {
+        let firsts: Vec<u64> = firsts.collect();
+        let mut older = self.lists.split_off(self.lists.partition_point(|first| *first < from));
+        older.retain(|first| !firsts.contains(first));
+        self.lists.extend(firsts);
+        let forgotten = self.lists.len().saturating_sub(limits::LISTS);
+        self.lists.drain(..forgotten);
+        older
+    }
+
+    /// The chains are equal up to here: what was refused below is not in the way any more, and lists have arrived.
     pub fn agreed(&mut self, index: u64) {
+        self.lists.retain(|first| *first > index);
         if self.refused_at.is_some_and(|at| at <= index) {
             self.refused_at = None;
         }
