@@ -182,7 +182,13 @@ impl Site {
     }
 
     /// Has the site killed at this place the n-th time it comes there, from the next start on.
+    ///
+    /// # Panics
+    /// In a release build, which would never die, so that a test would pass without having seen what it is about.
     pub fn crash_at(&mut self, place: &str, n: u32) {
+        if !cfg!(debug_assertions) {
+            panic!("a release build has no place to die at: run this test without --release");
+        }
         self.environment = vec![("TALLYHO_CRASH".to_owned(), format!("{place}:{n}"))];
     }
 

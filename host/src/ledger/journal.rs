@@ -14,7 +14,9 @@ use tallyho_plugin::services::Range;
 use tallyho_plugin::{Event, Fault};
 
 const TABLE: &str = "host.journal";
-const NEXT: &[u8] = b"next";
+/// For each ring the number of its next entry, by the name of its table. Apart from the entries: beside the last slot it
+/// would cost each commit a page more.
+const NEXT: &str = "host.next";
 
 /// One event as it was given to a plugin, enough to give it again.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -85,8 +87,15 @@ impl Journal {
     /// # Errors
     /// The store's.
     pub fn open(transaction: &mut dyn Transaction) -> Result<Self, StoreError> {
-        let next = transaction.get(TABLE, NEXT)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
-        Ok(Journal { next })
+        Ok(Journal { next: next(transaction, TABLE)?.unwrap_or_default() })
+    }
+
+    /// Whether anything has ever happened: every commit that changes something leaves its mark.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn has_begun(transaction: &mut dyn Transaction) -> Result<bool, StoreError> {
+        Ok(next(transaction, TABLE)?.is_some())
     }
 
     /// The number of the next entry.
@@ -104,7 +113,7 @@ impl Journal {
             let rows = transaction.scan(TABLE, &Range { from, to: None, reverse: false, limit: 256 })?;
             let Some((last, _)) = rows.last() else { break };
             from = [last.as_slice(), &[0]].concat();
-            for (_, bytes) in rows.iter().filter(|(key, _)| key.as_slice() != NEXT) {
+            for (_, bytes) in &rows {
                 let entry: Result<Entry, _> = ciborium::from_reader(bytes.as_slice());
                 entries.push(entry.map_err(|error| StoreError::Engine(format!("journal: {error}")))?);
             }
@@ -140,7 +149,7 @@ impl Journal {
     /// # Errors
     /// The store's.
     pub fn mark(&self, transaction: &mut dyn Transaction) -> Result<(), StoreError> {
-        transaction.put(TABLE, NEXT, &self.next.to_be_bytes())
+        transaction.put(NEXT, TABLE.as_bytes(), &self.next.to_be_bytes())
     }
 }
 
@@ -152,13 +161,17 @@ pub fn ring(transaction: &mut dyn Transaction, table: &str, slots: u64, values: 
     if values.is_empty() {
         return Ok(());
     }
-    let mut next = transaction.get(table, NEXT)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
+    let mut next = next(transaction, table)?.unwrap_or_default();
     for value in values {
         let slot = u32::try_from(next % slots).unwrap_or(u32::MAX);
         transaction.put(table, &slot.to_be_bytes(), value)?;
         next += 1;
     }
-    transaction.put(table, NEXT, &next.to_be_bytes())
+    transaction.put(NEXT, table.as_bytes(), &next.to_be_bytes())
+}
+
+fn next(transaction: &mut dyn Transaction, table: &str) -> Result<Option<u64>, StoreError> {
+    Ok(transaction.get(NEXT, table.as_bytes())?.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes))
 }
 
 #[cfg(test)]

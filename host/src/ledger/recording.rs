@@ -15,7 +15,7 @@ use tallyho_plugin::Fault;
 use tallyho_plugin::services::{Range, Row};
 
 /// Host's tables that no handler can see, and that say nothing to a replay.
-const UNSEEN: [&str; 4] = ["host.journal", "host.notices", "host.inbound", "host.quarantine"];
+const UNSEEN: [&str; 5] = ["host.journal", "host.next", "host.notices", "host.inbound", "host.quarantine"];
 
 /// A row as it is left: table, key, value (`None`: deleted).
 pub type Write = (String, ByteBuf, Option<ByteBuf>);

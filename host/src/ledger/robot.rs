@@ -26,6 +26,8 @@ use tallyho_plugin::{CommandSpec, Target};
 
 /// Where [`Bench::everything`] has the journal.
 pub const JOURNAL: usize = 4;
+/// And of the numbers of its next entry.
+pub const NEXT: usize = 7;
 
 pub const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -286,7 +288,7 @@ impl Bench {
     /// Everything in the store.
     pub fn everything(&mut self) -> Vec<Vec<(Vec<u8>, Vec<u8>)>> {
         let host = ["outbox", "outbox_names", "outbox_peers", "inbound", "journal", "timers", "timer_names"];
-        let more = ["notices", "aside", "tickets", "users", "relations", "addresses"];
+        let more = ["next", "notices", "aside", "tickets", "users", "relations", "addresses"];
         let host = host.iter().chain(&more).map(|name| format!("host.{name}"));
         let mut all: Vec<_> = host.chain((0..3).map(|n| format!("r{n}.rows"))).map(|table| self.scan(&table)).collect();
         // Each core of a test has plugins of its own, of generations of their own.

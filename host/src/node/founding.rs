@@ -5,6 +5,7 @@
 //! store be answered by a new one: to its partners that is another site.
 
 use super::NodeError;
+use crate::ledger::journal::Journal;
 use crate::site::home::Home;
 use crate::site::keys::{KeyFolder, KeysError};
 use crate::store::sqlite::SqliteStore;
@@ -36,10 +37,9 @@ pub(super) fn found(home: &Home, anew: bool) -> Result<SqliteStore, NodeError> {
     }
 }
 
-/// Whether anything has ever happened on it: every commit that changes something leaves its mark in the
-/// journal.
+/// Whether anything has ever happened on it.
 fn is_used(store: &mut SqliteStore) -> Result<bool, StoreError> {
-    Ok(store.begin()?.get("host.journal", b"next")?.is_some())
+    Journal::has_begun(&mut *store.begin()?)
 }
 
 #[cfg(test)]

@@ -25,6 +25,13 @@ pub const CACHE_KIB: i64 = 64 * 1024;
 /// are written back once.
 pub const WAL_CHECKPOINT_PAGES: u32 = 4096;
 
+/// Zeros written behind the log's end at a time, until it is first written back: a megabyte is written in a quarter
+/// of a millisecond, and lasts for some thirty small batches.
+pub const WAL_AHEAD_BYTES: usize = 1 << 20;
+
+/// What SQLite writes before each page in the log.
+pub const WAL_FRAME_HEADER_BYTES: u32 = 24;
+
 /// A log grown beyond this by one huge batch, or by a long backup, is cut back to it once it has
 /// been written back.
 pub const WAL_KEPT_BYTES: i64 = 64 * 1024 * 1024;

@@ -14,9 +14,11 @@
 //! Locking is SQLite's `NORMAL`, so that `doctor` and backups can read from other connections while the
 //! host runs; that one host only works on the store is ensured by the lock on its folder.
 
+mod ahead;
 mod copy;
 mod faults;
 mod schema;
+mod shared;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ pub use copy::{Inspection, backup, inspect, restore};
 pub use schema::{APPLICATION_ID, Step, VERSION};
 
 use super::{Store, StoreError, Transaction, limits};
+use ahead::Ahead;
 use faults::Faults;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -51,6 +54,7 @@ pub struct SqliteStore {
     path: PathBuf,
     faults: Faults,
     tables: Tables,
+    ahead: Ahead,
 }
 
 impl SqliteStore {
@@ -90,7 +94,8 @@ impl SqliteStore {
         configure(&connection, &faults)?;
         schema::migrate(&connection, &faults, steps)?;
         let tables = Tables::load(&connection).map_err(|error| faults.of(error))?;
-        Ok(SqliteStore { connection, path: path.to_owned(), faults, tables })
+        let ahead = Ahead::of(copy::beside(path, "-wal"));
+        Ok(SqliteStore { connection, path: path.to_owned(), faults, tables, ahead })
     }
 
     /// The file.
@@ -141,6 +146,8 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn begin(&mut self) -> Result<Box<dyn Transaction + '_>, StoreError> {
+        // Not at the commit, for whose end everybody waits.
+        self.ahead.look();
         Ok(Box::new(SqliteTransaction::begin(&mut self.connection, &mut self.tables, &self.faults)?))
     }
 

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 /// Enough for every pair of operations to meet on one key many times over; each opens files.
 const HISTORIES: u32 = 48;
 
-const TABLES: [&str; 3] = ["a", "b.c", "sqlite_z"];
+/// The last three are kept side by side in the file.
+const TABLES: [&str; 6] = ["a", "b.c", "sqlite_z", "host.inbound", "host.outbox_peers", "host.outbox_names"];
 
 #[derive(Debug, Clone)]
 enum Act {

@@ -6,6 +6,7 @@
 
 use super::super::StoreError;
 use super::faults::Faults;
+use super::shared;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 /// SQLite `application_id` of our files: `TLHO`.
@@ -28,6 +29,8 @@ pub struct Step {
 pub(super) const STEPS: &[Step] = &[
     // 1: tables come to be when first written, as `t_NAME (k, v)`: there is nothing to make.
     Step { to: 1, run: |_| Ok(()) },
+    // 2: some of the host's share one.
+    Step { to: 2, run: |connection| shared::make(connection) },
 ];
 
 const fn newest(steps: &[Step]) -> u32 {

@@ -1,6 +1,7 @@
 //! Which tables there are, and the SQL for each, written once.
 
 use super::super::{StoreError, bad_table_name, is_table_name};
+use super::shared;
 use rusqlite::Connection;
 use std::collections::HashMap;
 
@@ -55,6 +56,9 @@ impl Tables {
                 tables.add(name);
             }
         }
+        for name in shared::in_use(connection)? {
+            tables.add(name);
+        }
         Ok(tables)
     }
 
@@ -99,21 +103,27 @@ impl Tables {
     }
 }
 
-/// Makes a table. The quotes are safe because a checked name has none.
-pub(super) fn create_sql(name: &str) -> String {
-    format!("CREATE TABLE \"{PREFIX}{name}\" (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID")
+/// Makes a table, where it is to be one of SQLite's too. The quotes are safe because a checked name has none.
+pub(super) fn create_sql(name: &str) -> Option<String> {
+    match shared::number(name) {
+        Some(_) => None,
+        None => Some(format!("CREATE TABLE \"{PREFIX}{name}\" (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID")),
+    }
 }
 
 fn statements(name: &str) -> [String; ACTIONS] {
     let mut sql: [String; ACTIONS] = Default::default();
     let mut set = |action: Action, text: String| sql[action.index()] = text;
-    let table = format!("\"{PREFIX}{name}\"");
-    set(Action::Get, format!("SELECT v FROM {table} WHERE k = ?1"));
-    set(Action::Put, format!("REPLACE INTO {table} (k, v) VALUES (?1, ?2)"));
-    set(Action::Delete, format!("DELETE FROM {table} WHERE k = ?1"));
+    let (table, columns, values, among) = match shared::number(name) {
+        Some(t) => (shared::NAME.to_owned(), "t, k, v", format!("{t}, ?1, ?2"), format!("t = {t} AND ")),
+        None => (format!("\"{PREFIX}{name}\""), "k, v", "?1, ?2".to_owned(), String::new()),
+    };
+    set(Action::Get, format!("SELECT v FROM {table} WHERE {among}k = ?1"));
+    set(Action::Put, format!("REPLACE INTO {table} ({columns}) VALUES ({values})"));
+    set(Action::Delete, format!("DELETE FROM {table} WHERE {among}k = ?1"));
     for (bounded, until) in [(false, ""), (true, " AND k < ?3")] {
         for (reverse, order) in [(false, "ASC"), (true, "DESC")] {
-            let text = format!("SELECT k, v FROM {table} WHERE k >= ?1{until} ORDER BY k {order} LIMIT ?2");
+            let text = format!("SELECT k, v FROM {table} WHERE {among}k >= ?1{until} ORDER BY k {order} LIMIT ?2");
             set(Action::Scan { bounded, reverse }, text);
         }
     }

@@ -134,22 +134,23 @@ fn text(value: rusqlite::types::Value) -> String {
 
 #[test]
 fn scans_walk_the_key_and_sort_nothing() {
-    let mut tables = Tables::default();
-    let table = tables.add("t");
-    let connection = Connection::open_in_memory().unwrap();
-    connection.execute_batch(&tables::create_sql("t")).unwrap();
-    for (bounded, reverse) in [(false, false), (false, true), (true, false), (true, true)] {
-        let sql = tables.sql(table, tables::Action::Scan { bounded, reverse });
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let limits = vec![1; statement.parameter_count()];
-        let plan: Vec<String> = statement
-            .query_map(rusqlite::params_from_iter(limits), |row| row.get("detail"))
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap();
-        let expected =
-            if bounded { "SEARCH t_t USING PRIMARY KEY (k>? AND k<?)" } else { "SEARCH t_t USING PRIMARY KEY (k>?)" };
-        assert_eq!(plan, [expected], "{sql}");
+    let (_folder, path) = place();
+    let mut store = SqliteStore::open(&path).unwrap();
+    for (name, key) in [("t", "t_t USING PRIMARY KEY ("), ("host.outbox", "shared USING PRIMARY KEY (t=? AND ")] {
+        commit(&mut store, |transaction| transaction.put(name, b"k", b"v").unwrap());
+        let table = store.tables.find(name).unwrap().unwrap();
+        for (bounded, reverse) in [(false, false), (false, true), (true, false), (true, true)] {
+            let sql = store.tables.sql(table, Action::Scan { bounded, reverse });
+            let mut statement = store.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let limits = vec![1; statement.parameter_count()];
+            let plan: Vec<String> = statement
+                .query_map(rusqlite::params_from_iter(limits), |row| row.get("detail"))
+                .unwrap()
+                .collect::<Result<_, _>>()
+                .unwrap();
+            let until = if bounded { " AND k<?" } else { "" };
+            assert_eq!(plan, [format!("SEARCH {key}k>?{until})")], "{sql}");
+        }
     }
 }
 

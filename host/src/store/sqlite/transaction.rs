@@ -55,7 +55,9 @@ impl<'a> SqliteTransaction<'a> {
         if let Some(table) = self.tables.find(name)? {
             return Ok(table);
         }
-        self.connection.execute_batch(&create_sql(name)).map_err(|error| self.faults.of(error))?;
+        if let Some(sql) = create_sql(name) {
+            self.connection.execute_batch(&sql).map_err(|error| self.faults.of(error))?;
+        }
         Ok(self.tables.add(name))
     }
 

@@ -43,6 +43,40 @@ fn the_log_is_written_back_before_it_grows_without_bound() {
 }
 
 #[test]
+fn room_is_made_in_the_log_ahead_of_small_commits_and_means_nothing_after_a_crash() {
+    let (folder, path) = place();
+    let mut store = SqliteStore::open(&path).unwrap();
+    let length = |path: &Path| copy::beside(path, "-wal").metadata().unwrap().len();
+    let mut lengths = std::collections::BTreeSet::new();
+    for n in 0..1_000_u32 {
+        commit(&mut store, |transaction| transaction.put("t", &n.to_be_bytes(), b"v").unwrap());
+        lengths.insert(length(&path));
+    }
+    // A page each; where the room comes to its end, one commit makes the log longer by itself.
+    assert!(length(&path) > 4 << 20 && lengths.len() <= 12, "{lengths:?}");
+    // As a crash leaves the files, with room behind the last commit and with part of it.
+    for (name, cut) in [("whole", 0), ("torn", 300_001)] {
+        let copied = folder.path().join(name);
+        for ending in ["", "-wal"] {
+            std::fs::copy(copy::beside(&path, ending), copy::beside(&copied, ending)).unwrap();
+        }
+        let log = OpenOptions::new().write(true).open(copy::beside(&copied, "-wal")).unwrap();
+        log.set_len(length(&path) - cut).unwrap();
+        assert_eq!(inspect(&copied).unwrap().tables, ["t"]);
+        let mut crashed = SqliteStore::open_existing(&copied).unwrap();
+        assert_eq!(rows(&mut crashed, "t").len(), 1_000, "{name}");
+        commit(&mut crashed, |transaction| transaction.put("t", b"one more", b"v").unwrap());
+        assert_eq!(crashed.integrity_check().unwrap(), Vec::<String>::new());
+        crashed.close().unwrap();
+    }
+    for n in 0..4_000_u32 {
+        commit(&mut store, |transaction| transaction.put("t", &n.to_be_bytes(), b"w").unwrap());
+    }
+    // It is written back, and no longer for it.
+    assert!(length(&path) < u64::from(limits::WAL_CHECKPOINT_PAGES) * 4_120 + (2 << 20), "{}", length(&path));
+}
+
+#[test]
 fn files_that_are_no_store_are_refused_by_name_and_left_alone() {
     let (folder, _) = place();
     let other = folder.path().join("other.sqlite");

@@ -1,0 +1,62 @@
+//! Room in the log, made before it is needed.
+//!
+//! Where a write makes a file longer, the sync behind it has the file system commit the new length besides, which
+//! takes nearly as long again as the bytes do. A log that has been written back once is overwritten from its
+//! beginning; until then its end is moved on by a megabyte of zeros at a time. SQLite takes what it finds behind its
+//! last frame for none, as after a crash.
+
+use super::limits::{PAGE_BYTES, WAL_AHEAD_BYTES, WAL_CHECKPOINT_PAGES, WAL_FRAME_HEADER_BYTES};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+/// From here on the log is about to be written back.
+const ENOUGH: u64 = WAL_CHECKPOINT_PAGES as u64 * (PAGE_BYTES + WAL_FRAME_HEADER_BYTES) as u64;
+
+/// Keeps room at the log's end. Only who writes to the store may use it, between two commits.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    path: PathBuf,
+    log: Option<File>,
+    /// Where it ended when this looked last: as long as it does, there was room, or none was to be had.
+    end: u64,
+}
+
+impl Ahead {
+    /// For the log at this path, which need not be there yet.
+    pub fn of(path: PathBuf) -> Self {
+        Ahead { path, log: None, end: 0 }
+    }
+
+    /// Makes room where the log has come to its end. Where that fails commits take longer, and are told what is wrong.
+    pub fn look(&mut self) {
+        if let Err(error) = self.try_look() {
+            log::debug!("store: no room is made in {}: {error}", self.path.display());
+        }
+    }
+
+    fn try_look(&mut self) -> io::Result<()> {
+        let log = match &mut self.log {
+            Some(log) => log,
+            // Not made here: it is SQLite's.
+            none => none.insert(OpenOptions::new().write(true).open(&self.path)?),
+        };
+        let end = log.metadata()?.len();
+        if end <= self.end || end >= ENOUGH {
+            self.end = end;
+            return Ok(());
+        }
+        self.end = end;
+        let room = vec![0; WAL_AHEAD_BYTES];
+        match log.write_all_at(&room, end) {
+            Ok(()) => self.end = end + WAL_AHEAD_BYTES as u64,
+            Err(error) => {
+                // What room there is belongs to the commits.
+                log.set_len(end)?;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
