@@ -4,16 +4,15 @@ use serde_json::Value;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tallyho_plugin::{Fault, Manifest};
 
-use super::limits::{ANSWER_BYTES, CALL_PATIENCE, GREETING_PATIENCE, NOTICES_QUEUED, REQUEST_BYTES};
+use super::limits::{ANSWER_BYTES, CALL_PATIENCE, GREETING_PATIENCE, REQUEST_BYTES};
 use super::lines::{Line, Lines};
 use super::protocol::{Greeting, PROTOCOL, Reply, Request, Wish};
-use super::{ControlError, Operator, socket};
+use super::{ControlError, Feed, Operator, feed, socket};
 
 /// A running site, reached through its control socket. Calls from several threads take turns; one
 /// that went wrong on the way (late, closed) is followed by a new connection.
@@ -116,20 +115,18 @@ impl Operator for Client {
     }
 
     /// Ended at once where the site cannot be asked; [`Client::notices`] says why. The thread behind
-    /// it ends with the site, or at the first notice after the receiver was dropped.
-    fn watch(&self, recent: usize) -> Receiver<Value> {
-        let (sender, receiver) = sync_channel(NOTICES_QUEUED);
+    /// it ends with the site, or at the first notice after the feed was dropped.
+    fn watch(&self, recent: usize) -> Feed {
+        let (feeder, feed) = feed();
         match self.notices(recent) {
             Ok(mut notices) => drop(thread::spawn(move || {
-                while let Ok(Some(notice)) = notices.next(None) {
-                    if sender.send(notice).is_err() {
-                        break;
-                    }
-                }
+                while let Ok(Some(notice)) = notices.next(None)
+                    && feeder.push(notice)
+                {}
             })),
             Err(fault) => log::warn!("{fault}"),
         }
-        receiver
+        feed
     }
 }
 

@@ -10,25 +10,24 @@ pub mod limits;
 pub mod protocol;
 pub mod server;
 
-mod backlog;
+mod answer;
+mod feed;
 mod lines;
 mod session;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod turns;
 
+pub use answer::{Answer, Tell};
 pub use client::Client;
+pub use feed::{Feed, Feeder, feed};
 pub use server::Server;
 
 use serde_json::Value;
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::Receiver;
 use tallyho_plugin::{Fault, Manifest};
-
-/// Waits for the answer of a command that was begun, blocking the thread. Dropped, nobody learns the answer;
-/// the command is carried out all the same.
-pub type Answer = Box<dyn FnOnce() -> Result<Value, Fault> + Send>;
 
 /// What a site offers its operator, whether it runs behind a socket or in this very process.
 pub trait Operator: Send + Sync {
@@ -42,17 +41,15 @@ pub trait Operator: Send + Sync {
     /// The command's fault.
     fn call(&self, plugin: &str, command: &str, argument: &Value) -> Result<Value, Fault>;
 
-    /// Begins a command, waiting only for room; what is returned waits for its answer, as
-    /// [`call`](Self::call) does. Commands begun one after another are carried out in that order. Here
-    /// it is carried out at once.
-    fn begin(&self, plugin: &str, command: &str, argument: &Value) -> Answer {
-        let result = self.call(plugin, command, argument);
-        Box::new(move || result)
+    /// Begins a command, waiting only for room; `tell` is told its answer. Commands begun one after another are
+    /// carried out in that order. Here it is carried out at once.
+    fn begin(&self, plugin: &str, command: &str, argument: &Value, tell: Tell) {
+        tell(Answer::Read(self.call(plugin, command, argument)));
     }
 
     /// Notices from now on, one JSON object each, and before them the last `recent` ones. A reader
     /// that falls [`limits::NOTICES_QUEUED`] behind loses the oldest and sees `{"lost": n}` instead.
-    fn watch(&self, recent: usize) -> Receiver<Value>;
+    fn watch(&self, recent: usize) -> Feed;
 }
 
 /// Why a site cannot be reached, or cannot be made reachable, through its control socket.

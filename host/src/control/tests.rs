@@ -15,12 +15,12 @@ use std::time::Duration;
 use tallyho_plugin::{Fault, Manifest};
 
 use super::limits::{CLIENTS, NOTICES_QUEUED, REQUEST_BYTES};
-use super::{Client, ControlError, Operator, Server, host};
+use super::{Client, ControlError, Feed, Feeder, Operator, Server, feed, host};
 
 /// A site that does what a test tells it.
 #[derive(Default)]
 struct Site {
-    watchers: Mutex<Vec<Sender<Value>>>,
+    watchers: Mutex<Vec<Feeder>>,
     /// `meet` returns when so many calls of it run at once.
     meeting: Option<Barrier>,
     /// `hang` tells here that it runs, then waits for `go`.
@@ -30,7 +30,7 @@ struct Site {
 
 impl Site {
     fn tell(&self, notice: &Value) {
-        self.watchers.lock().unwrap().retain(|watcher| watcher.send(notice.clone()).is_ok());
+        self.watchers.lock().unwrap().retain(|watcher| watcher.push(notice.clone()));
     }
 }
 
@@ -55,13 +55,13 @@ impl Operator for Site {
         }
     }
 
-    fn watch(&self, recent: usize) -> Receiver<Value> {
-        let (sender, receiver) = channel();
+    fn watch(&self, recent: usize) -> Feed {
+        let (feeder, feed) = feed();
         for number in 0..recent {
-            sender.send(json!({"recent": number})).unwrap();
+            feeder.push(json!({"recent": number}));
         }
-        self.watchers.lock().unwrap().push(sender);
-        receiver
+        self.watchers.lock().unwrap().push(feeder);
+        feed
     }
 }
 
@@ -240,7 +240,7 @@ fn a_watch_has_the_recent_notices_first_and_then_the_new_ones() {
     assert_eq!([next(), next(), next()], [json!({"recent": 0}), json!({"recent": 1}), json!({"new": 1})]);
     assert_eq!(notices.next(Some(Duration::from_millis(1))).unwrap(), None);
     let through_operator = client.watch(1);
-    assert_eq!(through_operator.recv().unwrap(), json!({"recent": 0}));
+    assert_eq!(through_operator.next(Duration::MAX), Ok(json!({"recent": 0})));
 }
 
 #[test]

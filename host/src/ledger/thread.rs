@@ -133,28 +133,20 @@ impl Ledger {
     /// # Errors
     /// The command's fault.
     pub fn call(&self, plugin: &str, name: &str, argument: Vec<u8>) -> Result<Vec<u8>, Fault> {
-        self.begin(plugin, name, argument)()
+        let (tell, answer) = mpsc::sync_channel(1);
+        self.begin(plugin, name, argument, Box::new(move |outcome| drop(tell.send(outcome))));
+        match answer.recv() {
+            Ok(Outcome::Done(answer)) => Ok(answer),
+            Ok(Outcome::Fault(fault)) => Err(fault),
+            Err(_) => Err(Fault::host("the site is stopping, and the command was not done")),
+        }
     }
 
-    /// Hands in a command, waiting for room; what is returned waits for its answer. Both block the thread.
-    pub fn begin(
-        &self,
-        plugin: &str,
-        name: &str,
-        argument: Vec<u8>,
-    ) -> impl FnOnce() -> Result<Vec<u8>, Fault> + Send + use<> {
-        let (tell, answer) = mpsc::sync_channel(1);
+    /// Hands in a command, waiting for room; `tell` is dropped untold where the site stops before the command is done.
+    pub fn begin(&self, plugin: &str, name: &str, argument: Vec<u8>, tell: Tell) {
         let input = Input::Command { plugin: plugin.to_owned(), name: name.to_owned(), argument };
-        let tell: Tell = Box::new(move |outcome| drop(tell.send(outcome)));
-        let pushed = self.queue.push(Item::Input(input, None, Some(tell)));
-        move || {
-            pushed.map_err(|_| Fault::host("the site is stopping"))?;
-            match answer.recv() {
-                Ok(Outcome::Done(answer)) => Ok(answer),
-                Ok(Outcome::Fault(fault)) => Err(fault),
-                Err(_) => Err(Fault::host("the site stopped before the command was done")),
-            }
-        }
+        // Fails where the site is stopping, and drops it.
+        let _ = self.queue.push(Item::Input(input, None, Some(tell)));
     }
 
     /// Has something done with the core between two batches, and waits for it, blocking the thread.

@@ -104,11 +104,10 @@ fn verdict(subject: String, looked: u64, count: usize, told: &[String], fix: Opt
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::control::host;
+    use crate::control::{Feed, host};
     use serde_json::Value;
     use std::path::PathBuf;
     use std::sync::Mutex;
-    use std::sync::mpsc::Receiver;
     use tallyho_plugin::{CommandSpec, Manifest};
 
     /// A site whose plugin `chit` answers so, one after the other, the last for ever.
@@ -131,7 +130,7 @@ mod tests {
             if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() }
         }
 
-        fn watch(&self, _: usize) -> Receiver<Value> {
+        fn watch(&self, _: usize) -> Feed {
             unreachable!("nobody watches")
         }
     }

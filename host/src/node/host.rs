@@ -299,11 +299,3 @@ impl SiteHost {
 fn caller(call: &HostCall<'_, '_>) -> Result<String, Fault> {
     call.caller.map(str::to_owned).ok_or_else(|| Fault::usage("only a plugin can do this"))
 }
-
-/// A value as the answer of a command, from CBOR.
-pub fn answer(bytes: &[u8]) -> Result<Value, Fault> {
-    if bytes.is_empty() {
-        return Ok(Value::Null);
-    }
-    ciborium::from_reader(bytes).map_err(|error| Fault::failed(format!("an answer cannot be read: {error}")))
-}

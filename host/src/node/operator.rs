@@ -1,15 +1,15 @@
 //! The site as its operator reaches it.
 
-use super::host::{NewUser, answer};
+use super::host::NewUser;
 use super::plugins::How;
 use super::{Node, plugin_views, shadows, views};
 use crate::control::host::manifest;
-use crate::control::{Answer, Operator};
+use crate::control::{Answer, Feed, Operator, Tell};
 use crate::crash::crash_point;
+use crate::ledger::input::Outcome;
 use crate::site::users::Custody;
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::mpsc::Receiver;
 use tallyho_plugin::context::to_cbor;
 use tallyho_plugin::record::AgentId;
 use tallyho_plugin::record::chad::check_cuid;
@@ -26,25 +26,32 @@ impl Operator for Node {
     fn call(&self, plugin: &str, command: &str, argument: &Value) -> Result<Value, Fault> {
         match plugin {
             "host" => self.host_command(command, argument),
-            _ => self.begin(plugin, command, argument)(),
+            _ => {
+                self.declared(plugin, command)?;
+                Answer::Encoded(self.ledger.call(plugin, command, to_cbor(argument)?)?).read()
+            }
         }
     }
 
-    fn begin(&self, plugin: &str, command: &str, argument: &Value) -> Answer {
+    fn begin(&self, plugin: &str, command: &str, argument: &Value, tell: Tell) {
         if plugin == "host" {
-            let result = self.host_command(command, argument);
-            return Box::new(move || result);
+            return tell(Answer::Read(self.host_command(command, argument)));
         }
         match self.declared(plugin, command).and_then(|()| to_cbor(argument)) {
             Ok(argument) => {
-                let wait = self.ledger.begin(plugin, command, argument);
-                Box::new(move || answer(&wait()?))
+                let tell = move |outcome| {
+                    tell(match outcome {
+                        Outcome::Done(answer) => Answer::Encoded(answer),
+                        Outcome::Fault(fault) => Answer::Read(Err(fault)),
+                    });
+                };
+                self.ledger.begin(plugin, command, argument, Box::new(tell));
             }
-            Err(fault) => Box::new(move || Err(fault)),
+            Err(fault) => tell(Answer::Read(Err(fault))),
         }
     }
 
-    fn watch(&self, recent: usize) -> Receiver<Value> {
+    fn watch(&self, recent: usize) -> Feed {
         let first = match recent {
             0 => Vec::new(),
             recent => views::notices(self, recent).unwrap_or_default(),
@@ -138,7 +145,7 @@ impl Node {
             }
         };
         let user = NewUser { cuid: cuid.to_owned(), name: name.to_owned(), public, custody };
-        let added = answer(&self.ledger.call("host", "user.put", to_cbor(&user)?)?)?;
+        let added = Answer::Encoded(self.ledger.call("host", "user.put", to_cbor(&user)?)?).read()?;
         crash_point("user-added");
         self.net.users().add(cuid);
         Ok(added)
@@ -149,7 +156,7 @@ impl Node {
         let agent = AgentId::parse(agent).map_err(|error| Fault::usage(error.to_string()))?;
         let mut argument = argument.clone();
         argument["agent"] = json!(agent);
-        answer(&self.ledger.call("host", "peer.put", to_cbor(&argument)?)?)
+        Answer::Encoded(self.ledger.call("host", "peer.put", to_cbor(&argument)?)?).read()
     }
 
     fn clear_ban(&self, argument: &Value) -> Result<Value, Fault> {

@@ -1,6 +1,7 @@
 //! The site at a glance: what the commands that only look answer.
 
 use super::{Node, plugin_views};
+use crate::control::Operator;
 use crate::ledger::buffer::Buffer;
 use crate::ledger::{outbox, quarantine};
 use crate::net::channel::Role;
@@ -37,8 +38,7 @@ pub(super) fn status(node: &Node) -> Result<Value, Fault> {
     let aside: u64 = read(node, |rows| quarantine::count(&mut Buffer::new(rows)))?.values().sum();
     let mut tallies = BTreeMap::new();
     if node.ledger.table().named("tally").is_some() {
-        let list =
-            super::host::answer(&node.ledger.call("tally", "list", tallyho_plugin::context::to_cbor(&json!({}))?)?)?;
+        let list = node.call("tally", "list", &json!({}))?;
         for tally in list.as_array().into_iter().flatten() {
             *tallies.entry(tally["state"].as_str().unwrap_or("?").to_owned()).or_insert(0) += 1;
         }

@@ -4,11 +4,10 @@
 //! long one lift takes that is alone, by the number of tallies it goes over, which should grow by the same for each.
 
 use crate::figures::{Duel, Effort, Wanted, line, median, timed};
-use serde_json::{Value, json};
-use std::sync::mpsc::Receiver;
+use serde_json::json;
 use std::thread;
 use std::time::{Duration, Instant};
-use tallyho::control::{Client, Operator};
+use tallyho::control::{Client, Feed, Operator};
 use tallyho_plugin::record::keys::PublicKey;
 use tallyho_plugin::record::signing::{AgentKey, verify_bytes};
 use tallyho_tests::rings::{Ring, user};
@@ -76,7 +75,7 @@ fn client(site: &Site) -> Client {
 }
 
 /// Has the first site pay the last one so many times; seconds until all are good and every chit is confirmed.
-fn together(ring: &Ring, notices: &Receiver<Value>, lifts: usize) -> f64 {
+fn together(ring: &Ring, notices: &Feed, lifts: usize) -> f64 {
     let order = json!({ "user": user(0), "to": ring.address(HOPS), "units": UNITS, "life": LIFE * 1_000 });
     let mut pipe = ring.sites[0].door().pipe().expect("the site runs");
     let (mut begun, mut done) = (0, 0);
@@ -90,7 +89,7 @@ fn together(ring: &Ring, notices: &Receiver<Value>, lifts: usize) -> f64 {
             while pipe.under_way() > 0 {
                 pipe.answer().expect("the site lives").unwrap_or_else(|fault| panic!("lift pay: {fault}"));
             }
-            let notice = notices.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            let notice = notices.next(PATIENCE).unwrap_or_else(|_| {
                 panic!("{done} of {lifts} are good, then nothing more happened\n{}", ring.sites[0].log())
             });
             if notice["about"] == "lift" {

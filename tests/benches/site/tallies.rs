@@ -4,11 +4,11 @@
 use crate::figures::{Effort, Wanted, line, median};
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Instant;
-use tallyho::control::Operator;
 use tallyho::control::client::Client;
+use tallyho::control::{Feed, Operator};
 use tallyho_tests::site::{PATIENCE, Site};
 
 /// Tallies under way at a time.
@@ -28,7 +28,7 @@ pub fn measure(effort: Effort) {
 pub struct Party {
     user: &'static str,
     client: Client,
-    notices: Receiver<Value>,
+    notices: Feed,
     pub site: Site,
 }
 
@@ -49,7 +49,7 @@ impl Party {
     fn follow(&mut self, tallies: usize, state: &str, command: &str, mut opened: impl FnMut()) {
         let (mut answered, mut open) = (HashSet::new(), HashSet::new());
         while open.len() < tallies {
-            let notice = self.notices.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            let notice = self.notices.next(PATIENCE).unwrap_or_else(|_| {
                 let (user, open) = (self.user, open.len());
                 panic!("{user}: {open} of {tallies} are open, then nothing more happened\n{}", self.site.log());
             });

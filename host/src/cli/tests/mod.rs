@@ -10,14 +10,13 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tallyho_plugin::manifest::Wait;
 use tallyho_plugin::{Argument, ArgumentKind, CommandSpec, Fault, FaultKind, Manifest};
 
 use super::{Backend, Console, Ready, RunOptions, run};
-use crate::control::{Operator, Server, host};
+use crate::control::{Feed, Feeder, Operator, Server, feed, host};
 use crate::kit::Order;
 
 /// A site that answers what it was told to, and remembers what it was asked.
@@ -25,7 +24,7 @@ use crate::kit::Order;
 struct Site {
     answers: Mutex<HashMap<String, Vec<Result<Value, Fault>>>>,
     asked: Mutex<Vec<(String, String, Value)>>,
-    watchers: Mutex<Vec<Sender<Value>>>,
+    watchers: Mutex<Vec<Feeder>>,
     recent: Mutex<Vec<Value>>,
 }
 
@@ -49,7 +48,7 @@ impl Operator for Site {
     fn call(&self, plugin: &str, command: &str, argument: &Value) -> Result<Value, Fault> {
         self.asked.lock().unwrap().push((plugin.to_owned(), command.to_owned(), argument.clone()));
         for watcher in self.watchers.lock().unwrap().iter() {
-            watcher.send(json!({"called": command})).unwrap();
+            assert!(watcher.push(json!({ "called": command })));
         }
         match self.answers.lock().unwrap().get_mut(command) {
             Some(answers) if answers.len() > 1 => answers.remove(0),
@@ -58,15 +57,15 @@ impl Operator for Site {
         }
     }
 
-    fn watch(&self, recent: usize) -> Receiver<Value> {
-        let (sender, receiver) = channel();
+    fn watch(&self, recent: usize) -> Feed {
+        let (feeder, feed) = feed();
         for notice in self.recent.lock().unwrap().iter().take(recent) {
-            sender.send(notice.clone()).unwrap();
+            feeder.push(notice.clone());
         }
         if recent == 0 {
-            self.watchers.lock().unwrap().push(sender); // otherwise the watch ends after the recent ones
+            self.watchers.lock().unwrap().push(feeder); // otherwise the watch ends after the recent ones
         }
-        receiver
+        feed
     }
 }
 

@@ -4,14 +4,13 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use tallyho_plugin::manifest::Wait;
 use tallyho_plugin::{Argument, ArgumentKind, CommandSpec, Fault, Manifest};
 
 use super::super::world::{self, Launcher, Started};
 use super::ledger::{self, Ledger};
-use crate::control::{Operator, Server, host};
+use crate::control::{Feed, Operator, Server, feed, host};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,10 +168,10 @@ impl Operator for Fake {
         }
     }
 
-    fn watch(&self, _: usize) -> Receiver<Value> {
-        let (sender, receiver) = channel();
-        std::mem::forget(sender); // stays open and silent, so waits go by their interval
-        receiver
+    fn watch(&self, _: usize) -> Feed {
+        let (feeder, feed) = feed();
+        std::mem::forget(feeder); // stays open and silent, so waits go by their interval
+        feed
     }
 }
 
