@@ -127,9 +127,9 @@ impl<'e> EventServices<'e> {
         let result = serving.plugin.handle(event, self);
         let took = begun.elapsed();
         self.stack.pop();
-        if result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed) {
-            self.failed.get_or_insert_with(|| plugin.to_owned());
-        }
+        // Who passes on the fault of a plugin that it called has not failed itself.
+        let failed = result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed)
+            && self.failed.get_or_insert_with(|| plugin.to_owned()) == plugin;
         let result = match self.spoilt.clone() {
             Some(fault) => Err(fault),
             None => result,
@@ -137,7 +137,7 @@ impl<'e> EventServices<'e> {
         match &mut self.rehearsal {
             None => {
                 serving.times.add(took);
-                serving.count(result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed));
+                serving.count(failed);
             }
             Some(rehearsal) => rehearsal.at_work |= rehearsal.generation == serving.generation(),
         }

@@ -166,10 +166,8 @@ impl Refusal {
             Refusal::Truncated { .. } | Refusal::Damaged(_) => "build or copy it again".into(),
             Refusal::NoPlugin { .. } => "add export_plugin!(YourHandler) to the crate and build it again".into(),
             Refusal::SeveralPlugins { crates } => {
-                format!(
-                    "name the file lib{}.so, after the one that is meant",
-                    crates.last().map_or("…", String::as_str)
-                )
+                let names: Vec<String> = crates.iter().map(|crate_| format!("lib{crate_}.so")).collect();
+                format!("name the file as cargo does, after the crate that is meant: {}", names.join(" or "))
             }
             Refusal::Version { newer: true, .. } => {
                 "install a newer host, or build the plugin against this host's tallyho-plugin".into()

@@ -159,13 +159,13 @@ impl Batch<'_> {
                 _ => break (services, result),
             };
             let why = format!("{} failed: {why}", what(event));
-            let before = services.failed.take().and_then(|failed| table.rolled_back(&failed, &why));
+            let before = services.failed.as_deref().and_then(|failed| table.rolled_back(failed, &why));
             let Some((before, rolled_back)) = before else { break (services, result) };
             drop(services);
             table = Arc::new(before);
             tried = Some(rolled_back);
         };
-        let EventServices { mut buffer, released, broken, metrics, signed, .. } = services;
+        let EventServices { mut buffer, released, broken, metrics, signed, failed, .. } = services;
         if let Some(error) = broken {
             return Err(error);
         }
@@ -180,6 +180,12 @@ impl Batch<'_> {
             && let Some(fault) = along(&mut buffer)?
         {
             result = Err(fault);
+        }
+        if let (Some(failed), Err(fault)) = (failed.filter(|failed| failed != plugin), &mut result)
+            && fault.kind == FaultKind::Failed
+        {
+            // Or people would mend the plugin whose event it was.
+            fault.text = format!("plugin {failed}, which it called: {}", fault.text);
         }
         let failed_before_too = result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed);
         let only_looked = buffer.count() == 0 && released.is_empty() && matches!(**event, Event::Command(_));

@@ -80,6 +80,22 @@ fn faults_count_against_a_plugin_only_where_they_are_its_own() {
 }
 
 #[test]
+fn a_fault_is_told_of_the_plugin_that_failed_and_not_of_the_one_that_called_it() {
+    for end in [Do::Fail, Do::Panic] {
+        for passed_on in [true, false] {
+            let mut bench = Bench::new();
+            let called = Do::Invoke("r2".into(), vec![end.clone()], passed_on);
+            let done = bench.apply(vec![command("r0", &[Do::Invoke("r1".into(), vec![called], true)])]);
+            let Outcome::Fault(fault) = &done.outcomes[0] else { panic!("{done:?}") };
+            assert!(fault.text.starts_with("plugin r2, which it called: "), "{fault}");
+            let table = bench.core.table.load_full();
+            let faults = |name| table.named(name).unwrap().faults.load(std::sync::atomic::Ordering::Relaxed);
+            assert_eq!([faults("r0"), faults("r1"), faults("r2")], [0, 0, 1], "{end:?}");
+        }
+    }
+}
+
+#[test]
 fn an_event_sees_what_the_one_before_it_in_the_batch_has_done_unless_that_failed() {
     let mut bench = Bench::new();
     let inputs = vec![
