@@ -84,7 +84,12 @@ fn a_library_that_loops_or_ends_the_process_costs_a_child_and_the_rest_is_tried(
 #[test]
 fn a_new_handler_builds_without_network_and_keeps_its_promises() {
     let folder = workshop("plugin-new");
-    keeps_its_promises(&made(&folder, "kit-notes", "handler"), &workspace_target(), "kit-notes");
+    let place = made(&folder, "kit-notes", "handler");
+    // Told before minutes of building.
+    let output = Command::new("./loop").current_dir(&place).env("TALLYHO", "/nowhere/tallyho").output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && errors.starts_with("loop: there is no program /nowhere/tallyho"), "{errors}");
+    keeps_its_promises(&place, &workspace_target(), "kit-notes");
     let (code, _, errors) = plugin(&["new", "kit-notes", "--dir", text(&folder)]);
     assert_eq!(code, Some(1));
     assert!(errors.contains("is there already, and nothing is overwritten"), "{errors}");

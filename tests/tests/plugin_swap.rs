@@ -179,6 +179,7 @@ fn what_was_swapped_in_serves_after_a_kill_whatever_became_of_its_file() {
     site.kill();
     site.start();
     assert_eq!((site.count(1), &site.counter()["path"]), ("2".to_owned(), &json!(second)));
+    assert!(site.log().contains("plugin counter: version 2 serves, swapped in for "), "{}", site.log());
     assert_eq!(site.counter()["changed_on_disk"], true);
     // The generation before it is kept as well.
     site.call("host", "plugin.rollback", &json!({ "name": "counter" })).unwrap();
@@ -333,4 +334,15 @@ fn a_newer_build_brings_the_tables_to_its_state_version_at_start_and_an_older_on
     builds.make("counter.so", "version=1 reads=2");
     site.start();
     assert_eq!(site.count(2), "1");
+}
+
+#[test]
+fn a_site_does_not_start_with_two_libraries_of_one_plugin_and_names_both_and_what_to_do() {
+    let builds = Builds::new();
+    let (first, second) = (builds.make("first.so", "version=1"), builds.make("second.so", "version=2"));
+    let mut site = Site::new().plugins(&[text(&first), text(&second)]);
+    assert!(!site.try_start());
+    let expected = format!("{} and {} are both plugin counter; load one of them", first.display(), second.display());
+    assert!(site.log().contains(&expected), "{}", site.log());
+    assert!(site.log().contains("as `path` of [plugins.counter]"), "{}", site.log());
 }

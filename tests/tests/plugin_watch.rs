@@ -57,6 +57,8 @@ fn a_build_that_fails_its_checks_is_reported_and_the_old_one_serves_on() {
     builds.make("counter.so", "version=2 state=2");
     until(|| site.log().contains("repeat it with --migrate"));
     assert_eq!(site.count(2), "1");
+    builds.make("counter.so", "version=1");
+    until(|| site.log().contains("plugin counter was rebuilt: its file holds the build again that serves"));
     builds.make("counter.so", "version=3");
     handled_by(&site, "3", 3);
     assert_eq!(site.log().matches("is not swapped").count(), 2, "each is told once");

@@ -51,7 +51,7 @@ pub fn make(order: &Order, api: &Api) -> Result<Value, Fault> {
     // Beside its place first, so that nothing is left half made.
     let draft = tempfile::Builder::new().prefix(".tallyho-new-").tempdir_in(&folder);
     let draft = draft.map_err(|error| system(&folder, &error))?;
-    let files = files(order, api);
+    let files = files(order, api, &place);
     for (name, text) in &files {
         write(draft.path(), name, text).map_err(|error| system(&draft.path().join(name), &error))?;
     }
@@ -122,7 +122,7 @@ fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     fs::set_permissions(&path, fs::Permissions::from_mode(mode))
 }
 
-fn files(order: &Order, api: &Api) -> Vec<(&'static str, String)> {
+fn files(order: &Order, api: &Api, place: &Path) -> Vec<(&'static str, String)> {
     let (source, tests, what, command, others) = match order.kind {
         Kind::Handler => (
             include_str!("templates/handler.rs.in"),
@@ -136,7 +136,7 @@ fn files(order: &Order, api: &Api) -> Vec<(&'static str, String)> {
             include_str!("templates/referee_tests.rs.in"),
             "the policy",
             "list",
-            "--plugin tally --plugin chit ",
+            "--plugin tally --plugin chit --plugin route --plugin lift ",
         ),
     };
     let mut dependencies = format!("tallyho-plugin = {}", api.dependency("plugin-api", &[]));
@@ -158,6 +158,7 @@ fn files(order: &Order, api: &Api) -> Vec<(&'static str, String)> {
         ("offline", offline.to_owned()),
         ("what", what.to_owned()),
         ("command", command.to_owned()),
+        ("place", place.display().to_string()),
         ("others", others.to_owned()),
     ];
     let fill = |template: &str| {
@@ -187,10 +188,10 @@ mod tests {
         for kind in [Kind::Handler, Kind::Referee] {
             for api in [Api::Registry, Api::Checkout("/a \"b\"/c".into())] {
                 let order = Order { kind, ..order("my-notes", Path::new(".")) };
-                for (name, text) in files(&order, &api) {
+                for (name, text) in files(&order, &api, Path::new("/my/place")) {
                     assert!(!text.contains("{{") && !text.contains("}}"), "{name}: {text}");
                 }
-                let manifest: toml::Table = files(&order, &api)[0].1.parse().unwrap();
+                let manifest: toml::Table = files(&order, &api, Path::new("/my/place"))[0].1.parse().unwrap();
                 assert_eq!(manifest["package"]["name"].as_str(), Some("tallyho-my-notes"));
             }
         }

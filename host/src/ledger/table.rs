@@ -30,14 +30,29 @@ pub struct Serving {
 
 /// Two plugins claim the same thing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("plugins {first} and {second} both claim {what}; run the site with one of them (--plugin)")]
-pub struct Clash {
-    /// What both claim.
-    pub what: String,
-    /// Who has it.
-    pub first: String,
-    /// Who wants it too.
-    pub second: String,
+pub enum Clash {
+    /// A target.
+    #[error("plugins {first} and {second} both claim target {target}; run the site with one of them (--plugin)")]
+    Target {
+        /// Its name.
+        target: String,
+        /// The plugin that has it.
+        first: String,
+        /// The one that wants it too.
+        second: String,
+    },
+    /// A name: two libraries hold the same plugin.
+    #[error(
+        "{first} and {second} are both plugin {name}; load one of them: by --plugin, or in tallyho.toml as `path` of [plugins.{name}]"
+    )]
+    Name {
+        /// The name.
+        name: String,
+        /// The library that has it.
+        first: String,
+        /// The one that wants it too.
+        second: String,
+    },
 }
 
 /// Why a plugin that is there is given no events.
@@ -189,8 +204,12 @@ impl PluginTable {
     pub fn with(mut self, plugin: Arc<dyn Plugin>) -> Result<Self, Clash> {
         let serving = Serving::new(plugin);
         let name = serving.manifest().name.clone();
-        if self.by_name.contains_key(&name) {
-            return Err(Clash { what: format!("the name {name}"), first: name.clone(), second: name });
+        if let Some(seat) = self.by_name.get(&name) {
+            let library = |serving: &Serving| match serving.plugin.path() {
+                Some(path) => path.display().to_string(),
+                None => "the program itself".to_owned(),
+            };
+            return Err(Clash::Name { first: library(&seat.serving), second: library(&serving), name });
         }
         self.by_target = claims(self.all().into_iter().chain([&serving]))?;
         self.by_name.insert(name, Seat::of(serving));
@@ -298,7 +317,7 @@ fn claims<'s>(all: impl Iterator<Item = &'s Arc<Serving>>) -> Result<BTreeMap<St
         for target in &serving.manifest().targets {
             if let Some(other) = claimed.insert((target.name.clone(), target.yields), Arc::clone(serving)) {
                 let (first, second) = (other.manifest().name.clone(), serving.manifest().name.clone());
-                return Err(Clash { what: format!("target {}", target.name), first, second });
+                return Err(Clash::Target { target: target.name.clone(), first, second });
             }
         }
     }

@@ -34,7 +34,10 @@ fn at_the_door(table: &PluginTable) -> Option<String> {
 }
 
 fn clash(table: Result<PluginTable, Clash>) -> Option<(String, String)> {
-    table.err().map(|clash| (clash.first, clash.second))
+    match table.err()? {
+        Clash::Target { first, second, .. } => Some((first, second)),
+        Clash::Name { .. } => None,
+    }
 }
 
 #[test]

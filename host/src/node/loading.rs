@@ -91,7 +91,11 @@ fn remembered_instead(plugins: &mut Plugins, named: Arc<dyn Plugin>, known: Opti
         return named;
     }
     match plugins.kept.stage(&plugins.loader, &swapped.file) {
-        Ok((plugin, _)) => plugin,
+        Ok((plugin, _)) => {
+            let version = &plugin.manifest().version;
+            log::info!("plugin {name}: version {version} serves, swapped in for {path}, which has not changed since");
+            plugin
+        }
         Err(why) => {
             let note = format!("{path} serves instead of what was swapped in: {why}");
             log::error!("plugin {name}: {note}");

@@ -26,6 +26,8 @@ struct Seen {
     since: Instant,
     /// What has been swapped in or refused already.
     done: Option<FileStamp>,
+    /// What was rebuilt last was refused.
+    refused: bool,
 }
 
 impl Seen {
@@ -34,7 +36,7 @@ impl Seen {
         // Looked at first: what is written between the two looks is then another file at the next one.
         let stamp = FileStamp::of(&path);
         let done = stamp.filter(|_| !is_other());
-        Seen { path, stamp, since: now, done }
+        Seen { path, stamp, since: now, done, refused: false }
     }
 
     /// Whether there is another file by now, and it is whole.
@@ -61,8 +63,13 @@ impl Node {
         thread::Builder::new().name("watch".to_owned()).spawn(move || watch(&node)).map(drop)
     }
 
-    fn rebuilt(&self, name: &str) {
+    /// Has a rebuilt file swapped in; `refused` is whether the one before was not, and whether this one is.
+    fn rebuilt(&self, name: &str, refused: &mut bool) {
+        let was_refused = std::mem::take(refused);
         let told = match self.swap_plugin(name, How { only_if_new: true, ..How::default() }) {
+            Ok(Value::Null) if was_refused => {
+                return log::info!("plugin {name} was rebuilt: its file holds the build again that serves");
+            }
             Ok(Value::Null) => return log::debug!("plugin {name}: its file was written again with the same content"),
             Ok(swapped) => {
                 let (version, to, ms) = (&swapped["version"], &swapped["to"], &swapped["ms"]);
@@ -71,6 +78,7 @@ impl Node {
             }
             Err(fault) => fault,
         };
+        *refused = true;
         log::error!("plugin {name} was rebuilt: {told}");
         self.watchers.tell(&json!({
             "about": "plugin",
@@ -96,7 +104,7 @@ fn watch(node: &Weak<Node>) {
                 // Another file was swapped in, and is watched from now on.
                 *seen = first();
             } else if seen.look(FileStamp::of(path), now) {
-                node.rebuilt(name);
+                node.rebuilt(name, &mut seen.refused);
             }
         }
         drop(node);

@@ -146,9 +146,10 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn begin(&mut self) -> Result<Box<dyn Transaction + '_>, StoreError> {
-        // Not at the commit, for whose end everybody waits.
+        let transaction = SqliteTransaction::begin(&mut self.connection, &mut self.tables, &self.faults)?;
+        // Not at the commit, for whose end everybody waits; and not before, since another process may write till then.
         self.ahead.look();
-        Ok(Box::new(SqliteTransaction::begin(&mut self.connection, &mut self.tables, &self.faults)?))
+        Ok(Box::new(transaction))
     }
 
     fn close(self: Box<Self>) -> Result<(), StoreError> {

@@ -295,5 +295,5 @@ fn no_way(lift: &Lift) -> Fault {
     let (units, find) = (lift.core.units(), lift.core.find());
     Fault::refused(format!("there is no way for {units} mCHIP to {find}"))
         .code("no-route")
-        .fix("try less, or later; partners take lifts by their settings: `chit set TALLY '{\"target\":…}'`")
+        .fix("try less, or when a way that has failed is tried again, after an hour (`route list`); partners take lifts by their settings: `chit set TALLY '{\"target\":…}'`")
 }

@@ -45,6 +45,9 @@ fn people_see_what_they_look_for_and_scripts_everything() {
     assert_eq!(show(&["plugin", "check"], &checked), "ok:     no\nreason: no library\nfix:    build it\n");
     let plugins = json!([{"name": "tally", "metrics": {}, "tables": ["tallies"], "path": "t.so"}]);
     assert_eq!(show(&["plugin", "list"], &plugins), "NAME   PATH\ntally  t.so\n");
+    let back = json!([{"name": "tally", "rolled_back": {"version": "2"}, "probation": {"events_left": 9}}]);
+    let shown = "NAME   PROBATION          ROLLED_BACK\ntally  {\"events_left\":9}  {\"version\":\"2\"}\n";
+    assert_eq!(show(&["plugin", "list"], &back), shown);
 }
 
 #[test]

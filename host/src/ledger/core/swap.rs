@@ -194,7 +194,10 @@ fn take_up(mut batch: Batch<'_>, swap: &Swap) -> Result<Result<Started, Fault>, 
 }
 
 pub(super) fn claimed(clash: &Clash) -> Fault {
-    let Clash { what, first, .. } = clash;
+    let (what, first) = match clash {
+        Clash::Target { target, first, .. } => (format!("target {target}"), first),
+        Clash::Name { name, first, .. } => (format!("the name {name}"), first),
+    };
     Fault::refused(format!("it claims {what}, which plugin {first} claims"))
         .code("claimed")
         .fix(format!("build it without {what}, or run the site without plugin {first}"))

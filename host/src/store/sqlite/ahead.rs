@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// From here on the log is about to be written back.
 const ENOUGH: u64 = WAL_CHECKPOINT_PAGES as u64 * (PAGE_BYTES + WAL_FRAME_HEADER_BYTES) as u64;
 
-/// Keeps room at the log's end. Only who writes to the store may use it, between two commits.
+/// Keeps room at the log's end. Only who has the store's write lock may use it, before the first write.
 #[derive(Debug)]
 pub(super) struct Ahead {
     path: PathBuf,

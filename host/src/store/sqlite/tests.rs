@@ -102,7 +102,10 @@ fn another_writer_in_the_way_is_a_conflict_and_passes() {
     store.connection.busy_timeout(std::time::Duration::ZERO).unwrap();
     let other = raw(&path);
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let log = || copy::beside(&path, "-wal").metadata().unwrap().len();
+    let length = log();
     assert_eq!(store.begin().err(), Some(StoreError::Conflict));
+    assert_eq!(log(), length, "the other may be writing to its end");
     other.execute_batch("ROLLBACK").unwrap();
     commit(&mut store, |transaction| transaction.put("t", b"k", b"v").unwrap());
 }
