@@ -121,6 +121,9 @@ fn made(folder: &Path, name: &str, kind: &str) -> PathBuf {
     assert_eq!(made["offline"], true, "{made}");
     let place = PathBuf::from(made["folder"].as_str().unwrap());
     assert_eq!(place, folder.join(format!("tallyho-{name}")));
+    let files = made["files"].as_array().unwrap();
+    assert!(files.iter().all(|file| place.join(file.as_str().unwrap()).is_file()), "{made}");
+    assert!(files.iter().any(|file| file == "Cargo.lock"), "{made}");
     place
 }
 

@@ -14,7 +14,7 @@ use super::value;
 const RESERVED: [&str; 6] = ["home", "json", "help", "version", "wait", "timeout"];
 
 /// What is behind the first word of several commands.
-const GROUPS: [(&str, &str); 11] = [
+const GROUPS: [(&str, &str); 12] = [
     ("user", "Local accounts"),
     ("ticket", "Invite a partner, or accept an invitation"),
     ("tally", "Agreements with partners, from draft to close"),
@@ -26,6 +26,7 @@ const GROUPS: [(&str, &str); 11] = [
     ("peer", "Other sites"),
     ("ban", "Addresses shut out after misbehaviour"),
     ("plugin", "Plugins that handle the site's messages"),
+    ("quarantine", "Events that their plugin failed, set aside for you to decide"),
 ];
 
 /// The commands of some manifests that can be reached by words.

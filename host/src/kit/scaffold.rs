@@ -55,13 +55,14 @@ pub fn make(order: &Order, api: &Api) -> Result<Value, Fault> {
     for (name, text) in &files {
         write(draft.path(), name, text).map_err(|error| system(&draft.path().join(name), &error))?;
     }
+    let mut names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
     if let Api::Checkout(root) = api {
+        names.push("Cargo.lock");
         let lock = root.join("Cargo.lock");
         fs::copy(&lock, draft.path().join("Cargo.lock")).map_err(|error| system(&lock, &error))?;
     }
     fs::set_permissions(draft.path(), fs::Permissions::from_mode(0o755)).map_err(|error| system(&place, &error))?;
     fs::rename(draft.path(), &place).map_err(|error| system(&place, &error))?;
-    let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
     Ok(json!({
         "name": order.name,
         "kind": kind(order.kind),

@@ -196,6 +196,13 @@ fn help_explains_with_and_without_a_site() {
         assert!(ran.out.contains(word), "{word}: {}", ran.out);
     }
     assert_eq!(running(&program, &["help", "ticket", "new"]).out, ran.out);
+    for group in ["ticket", "plugin"] {
+        let ran = running(&program, &[group, "--help"]);
+        let commands = ran.out.lines().skip_while(|line| *line != "Commands:").skip(1);
+        let bare: Vec<&str> =
+            commands.take_while(|line| !line.is_empty()).filter(|line| line.split_whitespace().count() < 2).collect();
+        assert!(bare.is_empty(), "without a word on what they do: {bare:?}");
+    }
     assert!(running(&program, &["tally", "offer", "--help"]).out.contains("--wait <STATE>"));
     let homeless = Program { homeless: true, ..Program::default() };
     let ran = at_rest(&homeless, &["--help"]);
