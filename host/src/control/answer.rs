@@ -35,7 +35,8 @@ impl Answer {
     /// Whether whoever brings it may read it and hand it on.
     pub(super) fn is_small(&self) -> bool {
         match self {
-            Answer::Read(_) => true,
+            Answer::Read(Ok(_)) => true,
+            Answer::Read(Err(fault)) => fault.text.len() <= ANSWER_AT_ONCE,
             Answer::Encoded(bytes) => bytes.len() <= ANSWER_AT_ONCE,
         }
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::io::Write;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Scope};
@@ -198,8 +199,11 @@ impl Client {
         {
             // Before anybody else: who is next waits for the lock on `rest`.
             drop(turns);
-            let said = line(&reply(answer).into_json(&id));
-            self.write_at_once(&said, &mut rest);
+            // Whatever a handler's answer may do to its reader costs this client, and not the thread that all wait for.
+            match catch_unwind(AssertUnwindSafe(|| line(&reply(answer).into_json(&id)))) {
+                Ok(line) => self.write_at_once(&line, &mut rest),
+                Err(_) => self.leave(),
+            }
             return self.turns.brought(!rest.is_empty());
         }
         drop(turns);

@@ -33,7 +33,7 @@ use super::line::Line;
 use super::outbox::{self, OutboxError};
 use super::recording::{Tape, Write};
 use super::replay;
-use super::services::EventServices;
+use super::services::{EventServices, blame};
 use super::shadow::End;
 use super::sweep::Sweep;
 use super::table::{PluginTable, RolledBack};
@@ -238,8 +238,11 @@ impl Core {
         let looked = watched(&mut self.watch, self.store.begin()?, move |transaction| {
             let (buffer, checked) = (Buffer::new(transaction), Checked::new());
             let mut services = EventServices::new(buffer, &table, &*host, &checked, now, seed);
-            let result = services.run(&plugin, &event);
-            let EventServices { buffer, released, broken, .. } = services;
+            let mut result = services.run(&plugin, &event);
+            let EventServices { buffer, released, broken, failed, .. } = services;
+            if let Err(fault) = &mut result {
+                blame(fault, &plugin, failed.as_deref());
+            }
             match (broken, result) {
                 (Some(error), _) => Err(error),
                 (None, Ok(answer)) if buffer.count() == 0 && released.is_empty() => Ok(Some(Outcome::Done(answer))),

@@ -137,7 +137,7 @@ impl<'e> EventServices<'e> {
         match &mut self.rehearsal {
             None => {
                 serving.times.add(took);
-                serving.count(failed);
+                serving.count(failed && result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed));
             }
             Some(rehearsal) => rehearsal.at_work |= rehearsal.generation == serving.generation(),
         }
@@ -264,5 +264,13 @@ impl<'e> EventServices<'e> {
                 Err(Fault::failed(text).fix("do less in one call of Handler::migrate, and ask for another"))
             }
         }
+    }
+}
+
+/// Says in an event's fault whose it is, where another plugin failed than the one whose event it was: or people would
+/// mend the wrong one.
+pub fn blame(fault: &mut Fault, plugin: &str, failed: Option<&str>) {
+    if let Some(failed) = failed.filter(|failed| *failed != plugin && fault.kind == FaultKind::Failed) {
+        fault.text = format!("plugin {failed}, which it called: {}", fault.text);
     }
 }

@@ -94,7 +94,9 @@ impl SqliteStore {
         configure(&connection, &faults)?;
         schema::migrate(&connection, &faults, steps)?;
         let tables = Tables::load(&connection).map_err(|error| faults.of(error))?;
-        let ahead = Ahead::of(copy::beside(path, "-wal"));
+        // SQLite has its log where a link leads to.
+        let file = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let ahead = Ahead::of(copy::beside(&file, "-wal"));
         Ok(SqliteStore { connection, path: path.to_owned(), faults, tables, ahead })
     }
 

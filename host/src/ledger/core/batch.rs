@@ -12,7 +12,7 @@ use crate::ledger::journal::{Journal, NewEntry};
 use crate::ledger::outbox::OutboxError;
 use crate::ledger::recording::{Tape, Taped};
 use crate::ledger::seeds::Random;
-use crate::ledger::services::EventServices;
+use crate::ledger::services::{EventServices, blame};
 use crate::ledger::signed::Signed;
 use crate::ledger::table::{PluginTable, RolledBack, Serving};
 use crate::ledger::verify::Checked;
@@ -181,11 +181,8 @@ impl Batch<'_> {
         {
             result = Err(fault);
         }
-        if let (Some(failed), Err(fault)) = (failed.filter(|failed| failed != plugin), &mut result)
-            && fault.kind == FaultKind::Failed
-        {
-            // Or people would mend the plugin whose event it was.
-            fault.text = format!("plugin {failed}, which it called: {}", fault.text);
+        if let Err(fault) = &mut result {
+            blame(fault, plugin, failed.as_deref());
         }
         let failed_before_too = result.as_ref().is_err_and(|fault| fault.kind == FaultKind::Failed);
         let only_looked = buffer.count() == 0 && released.is_empty() && matches!(**event, Event::Command(_));

@@ -19,20 +19,26 @@ const ENOUGH: u64 = WAL_CHECKPOINT_PAGES as u64 * (PAGE_BYTES + WAL_FRAME_HEADER
 pub(super) struct Ahead {
     path: PathBuf,
     log: Option<File>,
-    /// Where it ended when this looked last: as long as it does, there was room, or none was to be had.
+    /// Where it ended when this looked last: as long as it does, there was room.
     end: u64,
+    /// No room was to be had, and none is tried for any more: the disk is nearly full, and what is left is for all.
+    given_up: bool,
 }
 
 impl Ahead {
     /// For the log at this path, which need not be there yet.
     pub fn of(path: PathBuf) -> Self {
-        Ahead { path, log: None, end: 0 }
+        Ahead { path, log: None, end: 0, given_up: false }
     }
 
     /// Makes room where the log has come to its end. Where that fails commits take longer, and are told what is wrong.
     pub fn look(&mut self) {
+        if self.given_up {
+            return;
+        }
         if let Err(error) = self.try_look() {
-            log::debug!("store: no room is made in {}: {error}", self.path.display());
+            log::debug!("store: no room is made in {} until it is opened again: {error}", self.path.display());
+            self.given_up = true;
         }
     }
 

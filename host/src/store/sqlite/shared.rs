@@ -9,7 +9,8 @@ use rusqlite::Connection;
 /// What SQLite calls the table: nobody's name begins so.
 pub(super) const NAME: &str = "shared";
 
-/// Which tables it holds, and each one's number in it; the number stands in files and never changes.
+/// Which tables it holds, and each one's number in it; the number stands in files and never changes. One that is added
+/// needs a step of its own, which moves the rows it has.
 const TABLES: [(&str, i64); 7] = [
     ("host.inbound", 1),
     ("host.outbox_peers", 2),
@@ -44,12 +45,17 @@ pub(super) fn in_use(connection: &Connection) -> rusqlite::Result<Vec<&'static s
     Ok(names)
 }
 
-/// Makes it, with what tables of their own have held until then.
+/// Those that the step to schema 2 moved.
+const MOVED: [&str; 6] =
+    ["host.inbound", "host.outbox_peers", "host.outbox_names", "host.timer_names", "host.timers", "host.outbox"];
+
+/// The step to schema 2: makes it, with what tables of their own have held until then.
 pub(super) fn make(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "CREATE TABLE {NAME} (t INTEGER, k BLOB, v BLOB NOT NULL, PRIMARY KEY (t, k)) WITHOUT ROWID"
     ))?;
-    for (name, number) in TABLES {
+    for name in MOVED {
+        let number = number(name).unwrap_or_default();
         if connection.table_exists(None, format!("{PREFIX}{name}").as_str())? {
             connection.execute_batch(&format!(
                 "INSERT INTO {NAME} SELECT {number}, k, v FROM \"{PREFIX}{name}\" ORDER BY k; \

@@ -93,6 +93,20 @@ fn a_fault_is_told_of_the_plugin_that_failed_and_not_of_the_one_that_called_it()
             assert_eq!([faults("r0"), faults("r1"), faults("r2")], [0, 0, 1], "{end:?}");
         }
     }
+    // What it called has refused, which is then the event's outcome, whatever is made of that.
+    let mut bench = Bench::new();
+    let script = [Do::Invoke("r2".into(), vec![Do::Refuse], false), Do::Fail];
+    assert!(is_fault(&bench.apply(vec![command("r0", &script)]).outcomes[0], FaultKind::Refused));
+    let faults = bench.core.table.load().named("r0").unwrap().faults.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(faults, 0);
+}
+
+#[test]
+fn a_fault_is_told_of_the_plugin_that_failed_while_the_store_refuses_too() {
+    let mut bench = Bench::new();
+    let looked = bench.core.look(&command("r0", &[Do::Invoke("r2".into(), vec![Do::Fail], true)]), NOW).unwrap();
+    let Some(Outcome::Fault(fault)) = looked else { panic!("{looked:?}") };
+    assert!(fault.text.starts_with("plugin r2, which it called: "), "{fault}");
 }
 
 #[test]

@@ -77,6 +77,20 @@ fn room_is_made_in_the_log_ahead_of_small_commits_and_means_nothing_after_a_cras
 }
 
 #[test]
+fn room_is_made_in_the_log_of_a_store_behind_a_link_and_not_beside_the_link() {
+    let (folder, path) = place();
+    filled(&path, 1);
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let mut store = SqliteStore::open(&link).unwrap();
+    for n in 0..2_u32 {
+        commit(&mut store, |transaction| transaction.put("t", &n.to_be_bytes(), b"v").unwrap());
+    }
+    assert!(copy::beside(&path, "-wal").metadata().unwrap().len() > limits::WAL_AHEAD_BYTES as u64);
+    assert!(!copy::beside(&link, "-wal").exists());
+}
+
+#[test]
 fn files_that_are_no_store_are_refused_by_name_and_left_alone() {
     let (folder, _) = place();
     let other = folder.path().join("other.sqlite");
