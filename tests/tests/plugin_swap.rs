@@ -56,8 +56,12 @@ fn another_build_serves_from_the_next_event_on_and_the_one_before_again_when_ask
     let fault = refused(site.call("host", "plugin.rollback", &json!({ "name": "counter" })));
     assert_eq!(fault.code, "no-previous");
     assert!(fault.fix.unwrap().contains("tallyho plugin swap counter FILE"));
-    let notices = site.log();
-    assert!(notices.contains("plugin counter swapped: generation"), "{notices}");
+    let log = site.log();
+    assert!(
+        log.contains("plugin counter swapped: version 2 serves as generation 2, before it generation 1; "),
+        "{log}"
+    );
+    assert!(log.contains("plugin counter rolled back: version 1 serves as generation 1, before it generation 2; "));
 }
 
 #[test]

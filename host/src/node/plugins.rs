@@ -129,7 +129,10 @@ impl Node {
                 drop(held_back);
                 self.tried(&seat, swap, events, candidate.steps, begun)
             }
-            None => self.seated(&seat, swap, candidate.steps, begun),
+            None => {
+                let word = if only_if_new { "was rebuilt" } else { "swapped" };
+                self.seated(&seat, swap, (candidate.steps, begun), word)
+            }
         }
     }
 
@@ -149,7 +152,7 @@ impl Node {
                 on_probation: false,
                 reason: BACK.reason,
             };
-            return self.seated(&seat, swap, Steps::default(), begun);
+            return self.seated(&seat, swap, (Steps::default(), begun), BACK.reason);
         }
         let remembered = self.read(name)?.and_then(|known| known.swapped).and_then(|swapped| swapped.previous);
         let Some(file) = remembered else {
@@ -164,7 +167,7 @@ impl Node {
             .map_err(|why| Fault::refused(format!("plugin {name} is not rolled back: {why}")).code("gone"))?;
         let candidate = Candidate { plugin, steps };
         let swap = self.swap_to(name, &seat, &candidate, None, BACK)?;
-        self.seated(&seat, swap, steps, begun)
+        self.seated(&seat, swap, (steps, begun), BACK.reason)
     }
 
     /// `plugin stop`: the plugin is given no events; they wait.
@@ -197,7 +200,7 @@ impl Node {
             on_probation: false,
             reason: "started",
         };
-        self.seated(&seat, swap, Steps::default(), begun)
+        self.seated(&seat, swap, (Steps::default(), begun), "started")
     }
 
     /// A plugin that had no process has one again: what has waited for it goes on. Whether it does.
@@ -272,8 +275,8 @@ impl Node {
         Ok(Swap { name, serving, previous, swapped, migrate, on_probation, reason })
     }
 
-    /// Has the ledger carry a swap out, and tells how it went.
-    fn seated(&self, seat: &Seat, swap: Swap, steps: Steps, begun: Instant) -> Result<Value, Fault> {
+    /// Has the ledger carry a swap out, and tells how it went; the log in a line that calls it `word`.
+    fn seated(&self, seat: &Seat, swap: Swap, (steps, begun): (Steps, Instant), word: &str) -> Result<Value, Fault> {
         let (name, serving) = (swap.name.clone(), Arc::clone(&swap.serving));
         let handed_over = Instant::now();
         let large = swap.clone();
@@ -304,6 +307,10 @@ impl Node {
             self.ask_again();
         }
         let manifest = serving.manifest();
+        let (version, ms) = (&manifest.version, milliseconds(took));
+        log::info!(
+            "plugin {name} {word}: version {version} serves as generation {to}, before it generation {from}; {ms} ms"
+        );
         let mut answer = json!({
             "name": name,
             "from": from,
@@ -311,7 +318,7 @@ impl Node {
             "version": manifest.version,
             "build": serving.plugin.build().map(|build| build.to_string()),
             "state": "serving",
-            "ms": milliseconds(took),
+            "ms": ms,
             "phases": phases(&steps),
         });
         for (phase, took) in [("wait", waited), ("migrate", migrate), ("start", start), ("switch", switch)] {

@@ -71,11 +71,7 @@ impl Node {
                 return log::info!("plugin {name} was rebuilt: its file holds the build again that serves");
             }
             Ok(Value::Null) => return log::debug!("plugin {name}: its file was written again with the same content"),
-            Ok(swapped) => {
-                let (version, to, ms) = (&swapped["version"], &swapped["to"], &swapped["ms"]);
-                let version = version.as_str().unwrap_or("?");
-                return log::info!("plugin {name} was rebuilt: version {version} serves as generation {to}, {ms} ms");
-            }
+            Ok(_) => return,
             Err(fault) => fault,
         };
         *refused = true;

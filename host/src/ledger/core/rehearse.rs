@@ -2,7 +2,7 @@
 //! random bytes and time, and without effect.
 
 use super::batch::Batch;
-use super::swap::nobody;
+use super::swap::{Swapped, nobody};
 use super::{Core, seal};
 use crate::ledger::at_work::Stuck;
 use crate::ledger::buffer::Buffer;
@@ -177,7 +177,13 @@ impl Core {
             (Some(End::Refused { why }), _) => why.clone(),
             (_, Some(objection)) => objection,
             _ => match self.swap(&shadow.swap, now) {
-                Ok((_, released)) => return released,
+                Ok((Swapped { from, to, .. }, released)) => {
+                    let version = &shadow.serving().manifest().version;
+                    log::info!(
+                        "plugin {name} promoted: version {version} serves as generation {to}, before it generation {from}"
+                    );
+                    return released;
+                }
                 Err(fault) => fault.to_string(),
             },
         };

@@ -86,13 +86,6 @@ impl Core {
             // Not before: a first event that fails is a swap that is refused.
             self.replace(Arc::new(self.table.load().on_probation(&swap.name)));
         }
-        log::info!(
-            "plugin {} {}: generation {} (version {}) serves, before it generation {from}",
-            swap.name,
-            swap.reason,
-            done.0.to,
-            manifest.version
-        );
         Ok(done)
     }
 
