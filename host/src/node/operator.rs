@@ -8,6 +8,7 @@ use crate::control::{Answer, Feed, Operator, Tell};
 use crate::crash::crash_point;
 use crate::ledger::input::Outcome;
 use crate::site::users::Custody;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::Path;
 use tallyho_plugin::context::to_cbor;
@@ -28,7 +29,7 @@ impl Operator for Node {
             "host" => self.host_command(command, argument),
             _ => {
                 self.declared(plugin, command)?;
-                Answer::Encoded(self.ledger.call(plugin, command, to_cbor(argument)?)?).read()
+                self.ask(plugin, command, argument)
             }
         }
     }
@@ -105,6 +106,11 @@ impl Node {
         }
     }
 
+    /// A command of the ledger's, carried out; its answer.
+    fn ask(&self, plugin: &str, command: &str, argument: &impl Serialize) -> Result<Value, Fault> {
+        Answer::Encoded(self.ledger.call(plugin, command, to_cbor(argument)?)?).read()
+    }
+
     /// A handler is not given a command that its manifest does not have. (That no such plugin serves,
     /// the ledger says.)
     fn declared(&self, plugin: &str, command: &str) -> Result<(), Fault> {
@@ -145,7 +151,7 @@ impl Node {
             }
         };
         let user = NewUser { cuid: cuid.to_owned(), name: name.to_owned(), public, custody };
-        let added = Answer::Encoded(self.ledger.call("host", "user.put", to_cbor(&user)?)?).read()?;
+        let added = self.ask("host", "user.put", &user)?;
         crash_point("user-added");
         self.net.users().add(cuid);
         Ok(added)
@@ -156,7 +162,7 @@ impl Node {
         let agent = AgentId::parse(agent).map_err(|error| Fault::usage(error.to_string()))?;
         let mut argument = argument.clone();
         argument["agent"] = json!(agent);
-        Answer::Encoded(self.ledger.call("host", "peer.put", to_cbor(&argument)?)?).read()
+        self.ask("host", "peer.put", &argument)
     }
 
     fn clear_ban(&self, argument: &Value) -> Result<Value, Fault> {

@@ -21,24 +21,25 @@ pub(super) struct Ahead {
     log: Option<File>,
     /// Where it ended when this looked last: as long as it does, there was room.
     end: u64,
-    /// No room was to be had, and none is tried for any more: the disk is nearly full, and what is left is for all.
-    given_up: bool,
+    /// Nothing more is to be done: the log is as long as it gets, or no room was to be had, and what is left of a disk
+    /// that is nearly full is for all.
+    done: bool,
 }
 
 impl Ahead {
     /// For the log at this path, which need not be there yet.
     pub fn of(path: PathBuf) -> Self {
-        Ahead { path, log: None, end: 0, given_up: false }
+        Ahead { path, log: None, end: 0, done: false }
     }
 
     /// Makes room where the log has come to its end. Where that fails commits take longer, and are told what is wrong.
     pub fn look(&mut self) {
-        if self.given_up {
+        if self.done {
             return;
         }
         if let Err(error) = self.try_look() {
             log::debug!("store: no room is made in {} until it is opened again: {error}", self.path.display());
-            self.given_up = true;
+            self.done = true;
         }
     }
 
@@ -49,20 +50,17 @@ impl Ahead {
             none => none.insert(OpenOptions::new().write(true).open(&self.path)?),
         };
         let end = log.metadata()?.len();
-        if end <= self.end || end >= ENOUGH {
+        self.done = end >= ENOUGH;
+        if self.done || end <= self.end {
             self.end = end;
             return Ok(());
         }
-        self.end = end;
-        let room = vec![0; WAL_AHEAD_BYTES];
-        match log.write_all_at(&room, end) {
-            Ok(()) => self.end = end + WAL_AHEAD_BYTES as u64,
-            Err(error) => {
-                // What room there is belongs to the commits.
-                log.set_len(end)?;
-                return Err(error);
-            }
+        if let Err(error) = log.write_all_at(&vec![0; WAL_AHEAD_BYTES], end) {
+            // What room there is belongs to the commits.
+            log.set_len(end)?;
+            return Err(error);
         }
+        self.end = end + WAL_AHEAD_BYTES as u64;
         Ok(())
     }
 }

@@ -105,10 +105,8 @@ impl Tables {
 
 /// Makes a table, where it is to be one of SQLite's too. The quotes are safe because a checked name has none.
 pub(super) fn create_sql(name: &str) -> Option<String> {
-    match shared::number(name) {
-        Some(_) => None,
-        None => Some(format!("CREATE TABLE \"{PREFIX}{name}\" (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID")),
-    }
+    let own = || format!("CREATE TABLE \"{PREFIX}{name}\" (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID");
+    shared::number(name).is_none().then(own)
 }
 
 fn statements(name: &str) -> [String; ACTIONS] {
