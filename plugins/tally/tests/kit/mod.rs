@@ -6,7 +6,8 @@ pub mod chit;
 
 use chit::Chit;
 use serde_json::{Value, json};
-use tallyho_plugin::testkit::{Net, Site};
+use tallyho_plugin::record::canonical;
+use tallyho_plugin::testkit::{Envelope, Net, Site, UserKey};
 use tallyho_tally::Tally;
 
 /// A site with the tally handler, and one in the place of the chit handler.
@@ -109,4 +110,37 @@ pub fn agreed(net: &mut Net, uuid: &str) -> bool {
 pub fn reasons(site: &mut Site, user: &str) -> Vec<String> {
     let told = site.take_notices().into_iter().filter(|(whom, notice)| whom == user && notice["about"] == "tally");
     told.map(|(_, notice)| notice["reason"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Bob's key, as the kit makes it for the second site of `pair(seed)`.
+pub fn bobs_key(seed: u64) -> UserKey {
+    UserKey::of(&format!("user bob of {}", seed * 2 + 1))
+}
+
+/// Alice's, of the first.
+pub fn alices_key(seed: u64) -> UserKey {
+    UserKey::of(&format!("user alice of {}", seed * 2))
+}
+
+/// The record, signed anew by these after a change.
+pub fn resigned(record: &Value, change: impl FnOnce(&mut Value), signers: &[(&str, &UserKey)]) -> Value {
+    let mut record = record.clone();
+    record.as_object_mut().unwrap().remove("sign");
+    change(&mut record);
+    let text = canonical(&record).unwrap();
+    record["sign"] = signers.iter().map(|(side, key)| ((*side).to_owned(), json!(key.sign(&text)))).collect();
+    record
+}
+
+/// A message of alice's to bob.
+pub fn from_alice(net: &mut Net, action: &str, object: &Value) {
+    let envelope =
+        Envelope::new(&net.sites[0].chad("alice"), &net.sites[1].chad("bob"), &format!("tally/{action}"), object);
+    net.b().deliver(&envelope).unwrap();
+}
+
+/// A message of bob's to alice.
+pub fn from_bob(net: &mut Net, verb: &str, object: &Value) {
+    let envelope = Envelope::new(&net.sites[1].chad("bob"), &net.sites[0].chad("alice"), verb, object);
+    net.a().deliver(&envelope).unwrap();
 }
