@@ -12,7 +12,7 @@ use tallyho_plugin::record::signing::{UserKey, verify_bytes};
 use tallyho_plugin::services::{Range, Row};
 
 /// A chit's core, as long as those that are paid.
-const CORE: &[u8] = br#"{"by":"foil","date":"2021-11-04T09:30:00.500Z","memo":"Rye loaf","tally":"9b8f6c1e-5d0a-4f1e-8c27-2f3d1a7b6c55","type":"tran","units":1000,"uuid":"3f0f7c52-0c2e-4b6b-9d5e-7c8a1b2c3d4e"}"#;
+pub const CORE: &[u8] = br#"{"by":"foil","date":"2021-11-04T09:30:00.500Z","memo":"Rye loaf","tally":"9b8f6c1e-5d0a-4f1e-8c27-2f3d1a7b6c55","type":"tran","units":1000,"uuid":"3f0f7c52-0c2e-4b6b-9d5e-7c8a1b2c3d4e"}"#;
 
 /// The bare work; see the module.
 pub struct Floor {

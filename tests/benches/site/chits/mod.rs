@@ -1,6 +1,7 @@
 //! Chits between two real sites on loopback, both with their stores on disk: paid through the control socket
 //! of one until both have confirmed them.
 
+mod bare;
 mod floor;
 mod growth;
 mod pair;

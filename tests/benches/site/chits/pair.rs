@@ -93,15 +93,18 @@ impl Pair {
         let uuid = paid["uuid"].as_str().expect("a chit has a uuid");
         // Looks would only hold its site up.
         while told.next(Some(PATIENCE)).expect("the site runs").expect("the payee is told")["uuid"] != uuid {}
-        // The payer is the last to know.
-        for (client, user) in [(payee, STOCK), (payer, FOIL)] {
+        let confirmed = |client: &Client, user: &str| {
             let chit = json!({ "chit": format!("{user}/{tally}/{uuid}") });
-            while !client.call("chit", "state", &chit).is_ok_and(|state| confirmed(&state)) {
-                assert!(begun.elapsed() < PATIENCE, "{user}: {chit} is never confirmed");
-                std::thread::sleep(LOOK);
-            }
+            client.call("chit", "state", &chit).is_ok_and(|state| confirmed(&state))
+        };
+        while !confirmed(payer, FOIL) {
+            assert!(begun.elapsed() < PATIENCE, "{uuid} is never confirmed");
+            std::thread::sleep(LOOK);
         }
-        begun.elapsed()
+        let time = begun.elapsed();
+        // The payer is the last to know, by an answer that leaves the payee's site once it is confirmed there.
+        assert!(confirmed(payee, STOCK), "{uuid} is confirmed with its payer alone");
+        time
     }
 
     /// Waits until both halves have confirmed all their chits.
