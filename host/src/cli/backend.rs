@@ -125,6 +125,19 @@ pub trait Backend: Sync {
     /// A wrong passphrase, no such file, keys that are there already.
     fn import_keys(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault>;
 
+    /// Writes all of the site in the home to a new file, encrypted: `{file, agent, bytes}`. The passphrase as for
+    /// `export_keys`.
+    ///
+    /// # Errors
+    /// What the operator has to mend.
+    fn backup(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault>;
+
+    /// Makes the folder a site's home as such a file has it: `{home, agent, made, config}`.
+    ///
+    /// # Errors
+    /// A wrong passphrase, a file that is no whole backup, a store that is there already.
+    fn restore(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault>;
+
     /// A link as a QR code for the terminal, where it fits.
     fn qr(&self, link: &str) -> Option<String>;
 }

@@ -93,7 +93,13 @@ fn attempt(args: &[OsString], line: &Line, console: &mut Console<'_>, backend: &
         Some(("demo", options)) => task.demo(console, options),
         Some(("doctor", _)) => task.verdict(console, &["doctor"], &backend.doctor(&task.home()?)?),
         Some(("plugin", below)) if is_local(below) => task.plugin(console, below),
-        Some(("keys", below)) => task.keys(console, below),
+        Some(("keys", below)) => match below.subcommand() {
+            Some(("export", arguments)) => task.sealed(console, &["keys", "export"], arguments),
+            Some((_, arguments)) => task.sealed(console, &["keys", "import"], arguments),
+            None => task.declared(console, &matches, &reached),
+        },
+        Some(("backup", arguments)) => task.sealed(console, &["backup"], arguments),
+        Some(("restore", arguments)) => task.sealed(console, &["restore"], arguments),
         Some(("call", arguments)) => task.call(console, arguments),
         Some(("watch", arguments)) => task.watch(console, arguments),
         Some(("completions", arguments)) => task.completions(console, arguments, &mut command),
@@ -194,17 +200,19 @@ impl Task<'_> {
         self.verdict(console, &["plugin", "replay"], &answer)
     }
 
-    fn keys(&self, console: &mut Console<'_>, below: &ArgMatches) -> Result<u8, Fault> {
-        let (word, arguments) = below.subcommand().unwrap_or(("", below));
+    /// What is done with a file under a passphrase.
+    fn sealed(&self, console: &mut Console<'_>, words: &[&str], arguments: &ArgMatches) -> Result<u8, Fault> {
         let file: &PathBuf = required(Some(arguments), "file")?;
         let home = self.home()?;
         let mut source = arguments.get_one("passphrase-fd").copied().map(descriptor).transpose()?;
         let passphrase = source.as_mut().map(|source| source as &mut dyn Read);
-        let answer = match word {
-            "export" => self.backend.export_keys(&home, file, passphrase)?,
+        let answer = match words {
+            ["backup"] => self.backend.backup(&home, file, passphrase)?,
+            ["restore"] => self.backend.restore(&home, file, passphrase)?,
+            [_, "export"] => self.backend.export_keys(&home, file, passphrase)?,
             _ => self.backend.import_keys(&home, file, passphrase)?,
         };
-        self.answer(console, &["keys", word], &answer)
+        self.answer(console, words, &answer)
     }
 
     fn call(&self, console: &mut Console<'_>, arguments: &ArgMatches) -> Result<u8, Fault> {

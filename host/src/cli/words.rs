@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 /// Commands that need no manifests to be understood.
-pub const LOCAL: [&str; 7] = ["init", "run", "demo", "doctor", "keys", "call", "watch"];
+pub const LOCAL: [&str; 9] = ["init", "run", "demo", "doctor", "keys", "backup", "restore", "call", "watch"];
 
 /// The commands about plugins among them.
 pub const LOCAL_PLUGIN: [&str; 4] = ["check", "new", "replay", "test"];
@@ -54,6 +54,12 @@ pub fn fixed() -> Command {
         .subcommand(plugin())
         .subcommand(call())
         .subcommand(keys())
+        .subcommand(sealed(
+            "backup",
+            "Write all of the site to one encrypted file; it may be running",
+            "The file to make",
+        ))
+        .subcommand(sealed("restore", "Put a backup in the place of a site that is not there", "The backup"))
         .subcommand(
             Command::new("watch").about("Print what happens until stopped; with --json one JSON object a line").arg(
                 Arg::new("recent")
@@ -235,25 +241,23 @@ fn call() -> Command {
 }
 
 fn keys() -> Command {
-    let file =
-        |help| Arg::new("file").value_name("FILE").required(true).value_parser(value_parser!(PathBuf)).help(help);
-    let passphrase = || {
-        Arg::new("passphrase-fd").long("passphrase-fd").value_name("NUMBER").value_parser(value_parser!(u16)).help(
-            "Read the passphrase from this file descriptor (0 is standard input) instead of asking on the terminal",
-        )
-    };
     Command::new("keys")
         .about("The site's private keys")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(
-            Command::new("export")
-                .about("Write the private keys to a file, encrypted")
-                .arg(file("The file to make"))
-                .arg(passphrase()),
-        )
-        .subcommand(
-            Command::new("import").about("Take private keys from such a file").arg(file("The file")).arg(passphrase()),
+        .subcommand(sealed("export", "Write the private keys to a file, encrypted", "The file to make"))
+        .subcommand(sealed("import", "Take private keys from such a file", "The file"))
+}
+
+/// A command about a file under a passphrase.
+fn sealed(name: &'static str, about: &'static str, file: &'static str) -> Command {
+    Command::new(name)
+        .about(about)
+        .arg(Arg::new("file").value_name("FILE").required(true).value_parser(value_parser!(PathBuf)).help(file))
+        .arg(
+            Arg::new("passphrase-fd").long("passphrase-fd").value_name("NUMBER").value_parser(value_parser!(u16)).help(
+                "Read the passphrase from this file descriptor (0 is standard input) instead of asking on the terminal",
+            ),
         )
 }
 

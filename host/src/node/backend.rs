@@ -3,11 +3,13 @@
 use super::checkup::checkup;
 use super::founding::found;
 use super::open::STANDARD;
-use super::{Node, NodeOptions, replay};
+use super::{Node, NodeOptions, SystemClock, replay};
 use crate::cli::{Backend, Ready, RunOptions};
 use crate::control::{Client, Operator, host};
 use crate::kit::{self, Order};
+use crate::ledger::thread::Clock;
 use crate::plugin::{self, Loader, LoaderOptions, Plugin, find_plugin, search_folders};
+use crate::site::backup::{Making, Restored, Restoring};
 use crate::site::config::Config;
 use crate::site::endpoint::Endpoint;
 use crate::site::home::{self, Home, HomeError};
@@ -24,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tallyho_plugin::{Fault, Manifest};
+use zeroize::Zeroizing;
 
 /// The real one.
 pub struct RealBackend;
@@ -138,12 +141,7 @@ impl Backend for RealBackend {
     fn export_keys(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault> {
         let folder = KeyFolder::of(&opened(home)?);
         let keys = folder.users().map_err(|error| fault(&error))?.len() + 1;
-        let passphrase = match passphrase {
-            Some(source) => passphrase::read(source),
-            None => passphrase::terminal().and_then(|terminal| passphrase::ask_new(&terminal)),
-        };
-        let passphrase = passphrase.map_err(|error| fault(&error))?;
-        passphrase::check_new(&passphrase).map_err(|error| fault(&error))?;
+        let passphrase = new_passphrase(passphrase)?;
         let text = keys_export::export(&folder, &passphrase).map_err(|error| fault(&error))?;
         keys_export::write(file, &text).map_err(|error| fault(&error))?;
         Ok(json!({ "file": file, "keys": keys }))
@@ -154,11 +152,7 @@ impl Backend for RealBackend {
         // A running site has read its keys already and would not notice.
         let _lock = home.lock().map_err(|error| fault(&error))?;
         let text = keys_export::read(file).map_err(|error| fault(&error))?;
-        let passphrase = match passphrase {
-            Some(source) => passphrase::read(source),
-            None => passphrase::terminal().and_then(|terminal| passphrase::ask(&terminal, "Passphrase")),
-        };
-        let passphrase = passphrase.map_err(|error| fault(&error))?;
+        let passphrase = known_passphrase(passphrase)?;
         let keys = KeyFolder::of(&home);
         let fresh = matches!(keys.agent(), Err(KeysError::NoAgent { .. }));
         let imported = keys_export::import(&keys, &text, &passphrase).map_err(|error| fault(&error))?;
@@ -169,9 +163,45 @@ impl Backend for RealBackend {
         Ok(json!({ "file": file, "keys": imported.users.len() + 1, "agent": imported.agent }))
     }
 
+    fn backup(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault> {
+        let home = opened(home)?;
+        let making = Making::new(&home, file).map_err(|error| fault(&error))?;
+        let passphrase = new_passphrase(passphrase)?;
+        let made = making.make(&passphrase, SystemClock.now()).map_err(|error| fault(&error))?;
+        Ok(json!({ "file": file, "agent": made.agent, "bytes": made.bytes }))
+    }
+
+    fn restore(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault> {
+        let restoring = Restoring::new(home, file).map_err(|error| fault(&error))?;
+        let passphrase = known_passphrase(passphrase)?;
+        let restored = restoring.restore(&passphrase).map_err(|error| fault(&error))?;
+        let Restored { agent, made, config } = restored;
+        Ok(json!({ "home": home, "agent": agent, "made": made, "config": config }))
+    }
+
     fn qr(&self, link: &str) -> Option<String> {
         qr::draw(link, qr::Background::Dark).ok()
     }
+}
+
+/// One to write something under: asked for twice.
+fn new_passphrase(source: Option<&mut dyn Read>) -> Result<Zeroizing<String>, Fault> {
+    let passphrase = match source {
+        Some(source) => passphrase::read(source),
+        None => passphrase::terminal().and_then(|terminal| passphrase::ask_new(&terminal)),
+    };
+    let passphrase = passphrase.map_err(|error| fault(&error))?;
+    passphrase::check_new(&passphrase).map_err(|error| fault(&error))?;
+    Ok(passphrase)
+}
+
+/// One that something was written under.
+fn known_passphrase(source: Option<&mut dyn Read>) -> Result<Zeroizing<String>, Fault> {
+    let passphrase = match source {
+        Some(source) => passphrase::read(source),
+        None => passphrase::terminal().and_then(|terminal| passphrase::ask(&terminal, "Passphrase")),
+    };
+    passphrase.map_err(|error| fault(&error))
 }
 
 fn endpoint(text: &str) -> Result<Endpoint, Fault> {

@@ -73,7 +73,7 @@ pub enum NodeError {
     Store(#[from] StoreError),
     /// There is a key and no store.
     #[error(
-        "{path} is missing, and this site has run before; restore a backup to that place, or begin with an empty store by `tallyho init` (partners may then give back the tallies they share with you)"
+        "{path} is missing, and this site has run before; put a backup back with `tallyho restore FILE`, or begin with an empty store by `tallyho init` (partners may then give back the tallies they share with you)"
     )]
     StoreLost {
         /// Where it should be.

@@ -322,7 +322,8 @@ pub(super) fn system(path: &Path, what: &'static str) -> impl FnOnce(io::Error) 
     move |why| HomeError::System { path, what, why }
 }
 
-fn make_folder(path: &Path) -> Result<(), HomeError> {
+/// Makes a folder for its owner alone, unless it is there.
+pub(super) fn make_folder(path: &Path) -> Result<(), HomeError> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => Err(HomeError::Kind { path: path.to_owned(), expected: "a folder" }),

@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::site::home::Home;
+use crate::site::limits::{EXPORT_ROUNDS_MAX, EXPORT_ROUNDS_MIN};
+use tallyho_plugin::record::base64v;
 use tallyho_plugin::record::keys::KeyKind;
 
 const PASSPHRASE: &str = "correct horse battery staple";
@@ -108,7 +110,8 @@ fn a_content_that_is_no_set_of_our_keys_is_refused() {
         (r#"{"keys":[{"kid":"agent"}]}"#.to_owned(), "its content"),
         (named("agent").replace("OKP", "EC"), "its key \"agent\""),
     ] {
-        let text = seal(&content, PASSPHRASE, ROUNDS).unwrap();
+        let jwe = jwe::seal(content.as_bytes(), CONTENT, PASSPHRASE, ROUNDS).unwrap();
+        let text = serde_json::to_string(&jwe).unwrap();
         let message = import(&keys, &text, PASSPHRASE).unwrap_err().to_string();
         assert!(message.contains(why), "{message}");
         assert!(keys.agent().is_err() && keys.users().unwrap().is_empty());

@@ -35,6 +35,10 @@ pub const CONFIG_BYTES: u64 = 1 << 20;
 pub const KEY_FILE_BYTES: u64 = 16 * 1024;
 /// Largest key export read, in bytes: room for some 10,000 users.
 pub const EXPORT_BYTES: u64 = 8 << 20;
+/// Longest line with a backup's key, in bytes: some 400 are used.
+pub const BACKUP_KEY_LINE_BYTES: u64 = 4_096;
+/// Largest label of a backup, in bytes: some 150 are used.
+pub const BACKUP_LABEL_BYTES: u64 = 4_096;
 /// Rounds of PBKDF2-HMAC-SHA-512 when exporting keys: three times what OWASP advised in 2023
 /// (210,000); about 0.4 s of one processor, once per export and once per import.
 pub const EXPORT_ROUNDS: u32 = 600_000;

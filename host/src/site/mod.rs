@@ -5,12 +5,14 @@
 //! two parts that are asked at every connection, [`relations`] and [`bans`], are kept in memory too.
 
 pub mod addresses;
+pub mod backup;
 pub mod bans;
 pub mod books;
 pub mod config;
 pub mod doctor;
 pub mod endpoint;
 pub mod home;
+pub mod jwe;
 pub mod keys;
 pub mod keys_export;
 pub mod limits;

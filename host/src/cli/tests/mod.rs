@@ -191,6 +191,16 @@ impl Backend for Program {
         Ok(json!({"file": file, "keys": 2}))
     }
 
+    fn backup(&self, _: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault> {
+        let mut text = String::new();
+        passphrase.map(|source| source.read_to_string(&mut text).unwrap());
+        Ok(json!({"file": file, "agent": "a", "bytes": 7, "passphrase": text}))
+    }
+
+    fn restore(&self, home: &Path, file: &Path, _: Option<&mut dyn Read>) -> Result<Value, Fault> {
+        Ok(json!({"home": home, "agent": "a", "made": file}))
+    }
+
     fn qr(&self, link: &str) -> Option<String> {
         Some(format!("QR<{link}>"))
     }

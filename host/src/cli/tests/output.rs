@@ -150,9 +150,13 @@ fn a_passphrase_comes_from_a_descriptor_and_a_missing_one_is_named() {
     let program = Program::default();
     let ran = at_rest(&program, &["keys", "export", "out", "--passphrase-fd", &number, "--json"]);
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["passphrase"], "correct horse\n");
-    let ran = at_rest(&program, &["keys", "import", "out", "--passphrase-fd", "9999"]);
-    assert_eq!(ran.code, 2);
-    assert!(ran.err.contains("--passphrase-fd 9999"), "{}", ran.err);
+    for words in [["keys", "import"].as_slice(), &["backup"], &["restore"]] {
+        let ran = at_rest(&program, &[words, &["out", "--passphrase-fd", "9999"]].concat());
+        assert_eq!(ran.code, 2);
+        assert!(ran.err.contains("--passphrase-fd 9999"), "{}", ran.err);
+    }
+    let ran = at_rest(&program, &["restore", "in", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["made"], "in");
 }
 
 #[test]

@@ -184,6 +184,8 @@ fn help_explains_with_and_without_a_site() {
         "plugin",
         "call",
         "keys",
+        "backup",
+        "restore",
         "completions",
         "watch",
     ] {

@@ -1,0 +1,66 @@
+//! The folder in a home where a backup is made or taken apart: reachable for its owner alone, used by one process at a
+//! time, and empty again afterwards, at the latest when it is used next.
+
+use super::BackupError;
+use crate::site::home::{make_folder, system};
+use std::fs::{self, File, TryLockError};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Work {
+    path: PathBuf,
+    /// Locked as long as it is open.
+    _folder: File,
+}
+
+impl Work {
+    /// Takes the folder of this name, and removes what a process that was killed has left there.
+    pub(super) fn begin(root: &Path, name: &str) -> Result<Self, BackupError> {
+        let path = root.join(name);
+        loop {
+            make_folder(&path)?;
+            let folder = match File::open(&path) {
+                // Somebody is just done with it.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                other => other.map_err(system(&path, "open"))?,
+            };
+            match folder.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(BackupError::Busy(root.to_owned())),
+                Err(TryLockError::Error(why)) => return Err(system(&path, "lock")(why).into()),
+            }
+            // What is locked may have been removed since it was opened.
+            let same = |one: &fs::Metadata, other: &fs::Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
+            match (folder.metadata(), fs::metadata(&path)) {
+                (Ok(ours), Ok(there)) if same(&ours, &there) => {}
+                _ => continue,
+            }
+            let work = Work { path, _folder: folder };
+            work.clear().map_err(system(&work.path, "empty"))?;
+            return Ok(work);
+        }
+    }
+
+    /// Where a file of this name is in it.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    fn clear(&self) -> std::io::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            fs::remove_file(entry?.path())?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed when the folder is used next.
+        if self.clear().is_ok() {
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
