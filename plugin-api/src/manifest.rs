@@ -105,6 +105,7 @@ pub struct CommandSpec {
 /// answer is a list, the argument is taken from its first row, and the member `list` of the last report, if there
 /// is one, is what is shown in the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Wait {
     /// The command that reports.
     pub command: String,
@@ -118,6 +119,39 @@ pub struct Wait {
     /// States among these that mean failure (exit code 1).
     #[serde(default)]
     pub failed: Vec<String>,
+    /// States that can be waited for, so that a word that is none is refused before the command is carried out; empty:
+    /// any word is taken. Those with a dot in them are not shown in help.
+    #[serde(default)]
+    pub states: Vec<String>,
+}
+
+impl Wait {
+    /// Asks `command` with `argument`, for its answer's `member`.
+    pub fn new(command: &str, argument: &str, member: &str) -> Self {
+        let [command, argument, member] = [command, argument, member].map(str::to_owned);
+        Wait { command, argument, member, always: Vec::new(), failed: Vec::new(), states: Vec::new() }
+    }
+
+    /// Waits for these states without being asked.
+    #[must_use]
+    pub fn always<'a>(mut self, states: impl IntoIterator<Item = &'a str>) -> Self {
+        self.always = states.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// These states mean failure.
+    #[must_use]
+    pub fn failed<'a>(mut self, states: impl IntoIterator<Item = &'a str>) -> Self {
+        self.failed = states.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// These are the states that there are, in the order in which help names them.
+    #[must_use]
+    pub fn states<'a>(mut self, states: impl IntoIterator<Item = &'a str>) -> Self {
+        self.states = states.into_iter().map(str::to_owned).collect();
+        self
+    }
 }
 
 /// One argument of a command.

@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
+use tallyho::control::Client;
 use tallyho::store::Store;
 use tallyho::store::sqlite::SqliteStore;
 use tallyho_plugin::record::base64v;
 use tallyho_plugin::record::keys::KeyKind;
 use tallyho_plugin::record::signing::UserKey;
-use tallyho_tests::chits::{partners, settled, until_chit, until_half};
+use tallyho_tests::chits::{chits, partners, settled, until_chit, until_half};
 use tallyho_tests::flows::{both_open, tally_in, ticket};
 use tallyho_tests::site::Site;
 use tallyho_tests::watch::Watch;
@@ -192,4 +193,41 @@ fn the_doctor_checks_every_chit_of_a_running_site_and_of_one_at_rest() {
         assert!(code == Some(1) && check["ok"] == false && check["fix"].is_string(), "{check}");
         assert!(text(&check["detail"]).contains(&tally), "{check}");
     }
+}
+
+#[test]
+fn a_state_that_there_is_not_is_told_before_anything_is_paid_and_every_one_told_can_be_waited_for() {
+    let (stock, foil, tally) = two();
+    let refused = foil.attempt(&["chit", "pay", &tally, "100", "--wait", "confimed"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.errors.contains("'confimed'") && refused.errors.contains("linked, confirmed"), "{refused:?}");
+    assert!(chits(&foil, "bob", &tally).is_empty());
+
+    let manifests = Client::connect(&foil.home().join("control.sock")).unwrap().ask_manifests().unwrap();
+    let states = |plugin: &str, command: &str| {
+        let manifest = manifests.iter().find(|manifest| manifest.name == plugin).unwrap();
+        let spec = manifest.commands.iter().find(|spec| spec.name == command).unwrap();
+        spec.wait.clone().unwrap().states
+    };
+    let (of_chits, of_tallies) = (states("chit", "pay"), states("tally", "offer"));
+    let known = |site: &Site, user: &str| {
+        for chit in chits(site, user, &tally) {
+            let of = json!({ "chit": format!("{user}/{tally}/{}", text(&chit["uuid"])) });
+            let told = site.call("chit", "state", &of).unwrap()["wait"].clone();
+            let unknown = told.as_array().unwrap().iter().find(|word| !of_chits.contains(&text(word).to_owned()));
+            assert_eq!(unknown, None, "{told}");
+        }
+        let told = site.call("tally", "state", &json!({ "half": format!("{user}/{tally}") })).unwrap()["wait"].clone();
+        assert!(told.as_array().unwrap().iter().all(|word| of_tallies.contains(&text(word).to_owned())), "{told}");
+    };
+    foil.command(&["chit", "pay", &tally, "100", "--wait", "confirmed"]);
+    let asked = stock.command(&["chit", "ask", &tally, "20", "--wait", "pend"]);
+    until_chit(&foil, "bob", &tally, text(&asked["uuid"]), "L.pend");
+    foil.command(&["chit", "draft", &tally, "7"]);
+    known(&foil, "bob");
+    known(&stock, "alice");
+    foil.command(&["chit", "refuse", &tally, text(&asked["uuid"]), "--wait", "L.void"]);
+    until_chit(&stock, "alice", &tally, text(&asked["uuid"]), "A.void");
+    known(&foil, "bob");
+    known(&stock, "alice");
 }

@@ -1,10 +1,11 @@
 //! Commands that the site and its plugins declare in their manifests, as part of the command line.
 
-use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
+use tallyho_plugin::manifest::Wait;
 use tallyho_plugin::{Argument, ArgumentKind, CommandSpec, Manifest};
 
 use super::limits::{WAIT_PATIENCE, WORDS};
@@ -259,6 +260,7 @@ fn command(word: &str, spec: &CommandSpec) -> Command {
             Arg::new("wait")
                 .long("wait")
                 .value_name("STATE")
+                .value_parser(state_of(wait))
                 .help(format!("Return when this state is reached{by_itself}; exit code 1 when it is not in time")),
         )
         .arg(
@@ -274,6 +276,15 @@ fn command(word: &str, spec: &CommandSpec) -> Command {
                 })
                 .help("How long to wait"),
         )
+}
+
+/// A state that there is, where that is known: a word that is none is told before anything has been done.
+fn state_of(wait: &Wait) -> ValueParser {
+    if wait.states.is_empty() {
+        return ValueParser::string();
+    }
+    let states = wait.states.iter().map(|state| PossibleValue::new(state.clone()).hide(state.contains('.')));
+    PossibleValuesParser::new(states).into()
 }
 
 fn arg(argument: &Argument) -> Arg {

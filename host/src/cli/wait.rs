@@ -215,13 +215,7 @@ mod tests {
     }
 
     fn spec() -> (CommandSpec, Wait) {
-        let rule = Wait {
-            command: "show".into(),
-            argument: "uuid".into(),
-            member: "states".into(),
-            always: vec!["accepted".into(), "refused".into()],
-            failed: vec!["refused".into()],
-        };
+        let rule = Wait::new("show", "uuid", "states").always(["accepted", "refused"]).failed(["refused"]);
         (CommandSpec::new("offer", "").wait(rule.clone()), rule)
     }
 

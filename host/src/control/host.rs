@@ -87,13 +87,12 @@ pub fn manifest() -> Manifest {
                     )
                     .example("100"),
                 )
-                .wait(Wait {
-                    command: "plugin.shadow".into(),
-                    argument: "name".into(),
-                    member: "state".into(),
-                    always: vec!["serving".into(), "refused".into()],
-                    failed: vec!["refused".into()],
-                }),
+                .wait(
+                    Wait::new("plugin.shadow", "name", "state")
+                        .always(["serving", "refused"])
+                        .failed(["refused"])
+                        .states(["serving", "refused", "shadow"]),
+                ),
         )
         .command(CommandSpec::new("plugin.shadow", "How the last shadow run of a plugin stands").argument(plugin()))
         .command(

@@ -165,6 +165,17 @@ fn check_command(command: &CommandSpec, manifest: &Manifest) -> Result<(), Refus
             "name a command of the same manifest",
         );
     }
+    let unknown = command
+        .wait
+        .as_ref()
+        .filter(|wait| !wait.states.is_empty())
+        .and_then(|wait| wait.always.iter().chain(&wait.failed).find(|state| !wait.states.contains(state)));
+    if let Some(state) = unknown {
+        return refuse(
+            format!("command {} waits for `{state}`, which is none of its states", command.name),
+            "name it among the states, or leave these out",
+        );
+    }
     Ok(())
 }
 
@@ -233,13 +244,7 @@ mod tests {
     use tallyho_plugin::manifest::{Argument, Wait};
 
     fn good() -> Manifest {
-        let wait = Wait {
-            command: "show".into(),
-            argument: "uuid".into(),
-            member: "state".into(),
-            always: vec![],
-            failed: vec![],
-        };
+        let wait = Wait::new("show", "uuid", "state").states(["open", "void"]).failed(["void"]);
         Manifest::new("tally", "0.1.0")
             .about("keeps tallies")
             .target(Target::new("tally", &["offer", "ticket"]).relation_in_object("uuid").unrelated(&["ticket"]))
@@ -311,15 +316,10 @@ mod tests {
                 ))),
                 "has no choices",
             ),
+            (with_command(CommandSpec::new("x", "").wait(Wait::new("nowhere", "a", "b"))), "which is no command here"),
             (
-                with_command(CommandSpec::new("x", "").wait(Wait {
-                    command: "nowhere".into(),
-                    argument: "a".into(),
-                    member: "b".into(),
-                    always: vec![],
-                    failed: vec![],
-                })),
-                "which is no command here",
+                with_command(CommandSpec::new("x", "").wait(Wait::new("x", "a", "b").states(["c"]).always(["d"]))),
+                "waits for `d`, which is none of its states",
             ),
         ];
         for (manifest, expected) in cases {

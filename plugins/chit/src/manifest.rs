@@ -1,6 +1,7 @@
 //! What the handler says about itself: targets, tables, commands.
 
-use crate::{invoices, limits, store};
+use crate::entry::Entry;
+use crate::{invoices, limits, store, view};
 use tallyho_plugin::manifest::Wait;
 use tallyho_plugin::{Argument, ArgumentKind, CommandSpec, Manifest, Target};
 
@@ -125,13 +126,9 @@ fn services() -> Vec<CommandSpec> {
 
 /// `--wait` asks for the chit that the act answered with, until the word is among those true of it.
 pub(crate) fn waiting() -> Wait {
-    Wait {
-        command: "state".to_owned(),
-        argument: "chit".to_owned(),
-        member: "wait".to_owned(),
-        always: Vec::new(),
-        failed: Vec::new(),
-    }
+    let codes: Vec<String> = Entry::codes().collect();
+    let states = view::WORDS.into_iter().chain(codes.iter().map(String::as_str));
+    Wait::new("state", "chit", "wait").states(states)
 }
 
 /// A command about a tally; behind its positional argument others may follow.

@@ -224,7 +224,10 @@ fn is_confirmed(desk: &Desk<'_, '_>, entry: &Entry) -> bool {
     entry.index.zip(desk.half.conf).is_some_and(|(index, conf)| index <= conf)
 }
 
-/// Words that `--wait` may wait for and that are true now.
+/// Words that `--wait` may wait for, besides the codes of states; `none`: of a chit that is not here any more.
+pub const WORDS: [&str; 8] = ["draft", "pend", "good", "linked", "confirmed", "void", "stalled", "none"];
+
+/// Those that are true now.
 fn words(desk: &Desk<'_, '_>, entry: &Entry) -> Vec<String> {
     let mut words = vec![entry.code(desk.side())];
     let status = match (entry.status, entry.request) {

@@ -1,6 +1,6 @@
 //! What the handler says about itself: target, tables, commands.
 
-use crate::store;
+use crate::{store, view};
 use tallyho_plugin::manifest::Wait;
 use tallyho_plugin::{Argument, ArgumentKind, CommandSpec, Manifest, Target};
 
@@ -101,13 +101,7 @@ fn for_plugins() -> Vec<CommandSpec> {
 /// `--wait good`, or any state or stage before; a lift that has come to nothing ends the wait. Without it nobody
 /// waits.
 fn waiting() -> Wait {
-    Wait {
-        command: "state".to_owned(),
-        argument: "lift".to_owned(),
-        member: "wait".to_owned(),
-        always: Vec::new(),
-        failed: vec!["void".to_owned()],
-    }
+    Wait::new("state", "lift", "wait").failed(["void"]).states(view::all_words())
 }
 
 fn user(help: &str) -> Argument {

@@ -1,9 +1,11 @@
 //! What people are shown of lifts.
 
 use crate::record::{Asked, Lift};
+use crate::state::State;
 use crate::{limits, store};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use tallyho_plugin::{Command, Context, Fault};
 
 #[derive(Deserialize)]
@@ -80,6 +82,17 @@ pub fn state(command: &Command, context: &mut Context<'_>) -> Result<Value, Faul
     words.extend(stages.iter().filter(|(_, so)| *so).map(|(word, _)| *word));
     shown["wait"] = words.into();
     Ok(shown)
+}
+
+/// All words that may be true of a lift, in the order in which they come to be.
+pub fn all_words() -> Vec<&'static str> {
+    let stages = ["found", "promised", "arrived"];
+    let mut words = stages.to_vec();
+    words.extend(State::ALL.into_iter().map(State::code).filter(|code| !stages.contains(code)));
+    // Two states may have one code.
+    let mut seen = BTreeSet::new();
+    words.retain(|word| seen.insert(*word));
+    words
 }
 
 /// `show {lift}`: the same with L, the way through this site and the ruling.

@@ -30,13 +30,12 @@ fn for_people() -> Vec<CommandSpec> {
         )
         .words(&["referee", "credentials"])
         .argument(optional(chad("whose; this site's own where none is given")))
-        .wait(Wait {
-            command: "credentials.state".to_owned(),
-            argument: "agent".to_owned(),
-            member: "state".to_owned(),
-            always: vec!["received".to_owned(), "unreachable".to_owned()],
-            failed: vec!["unreachable".to_owned()],
-        }),
+        .wait(
+            Wait::new("credentials.state", "agent", "state")
+                .always(["received", "unreachable"])
+                .failed(["unreachable"])
+                .states(["received", "unreachable", "asked"]),
+        ),
         CommandSpec::new("credentials.state", "Whether credentials asked for have come")
             .argument(Argument::positional("agent", ArgumentKind::Text, "the referee's agent")),
         CommandSpec::new("serve", "Be a referee for everybody (all), or for this site's own lifts alone (own)")

@@ -28,7 +28,7 @@
 //! `route.good {via: {user, tally}, find}` (R11) and `route.fail {via, find}` (R12) → `{done}`: what became of a lift
 //! over a route.
 
-use crate::{limits, store};
+use crate::{limits, store, view};
 use tallyho_plugin::manifest::Wait;
 use tallyho_plugin::{Argument, ArgumentKind, CommandSpec, Manifest, Target};
 
@@ -51,13 +51,7 @@ fn for_people() -> Vec<CommandSpec> {
                     .example("bob:rfqhPl-TxQJ084VSssaPvQwnHjupzGwoE0-YDoVy4TM"),
             )
             .argument(user("the user from whom value would come").required())
-            .wait(Wait {
-                command: "state".to_owned(),
-                argument: "route".to_owned(),
-                member: "wait".to_owned(),
-                always: Vec::new(),
-                failed: vec!["none".to_owned()],
-            }),
+            .wait(Wait::new("state", "route", "wait").failed(["none"]).states(view::WORDS)),
         CommandSpec::new("list", "Routes that this site knows or looks for")
             .words(&["route", "list"])
             .argument(user("only those wanted by this user, or leaving by a tally of theirs"))

@@ -68,6 +68,9 @@ pub fn search(context: &mut Context<'_>, user: &str, find: &Chad) -> Result<Valu
     Ok(Value::Array(rows))
 }
 
+/// What a search may have come to.
+pub const WORDS: [&str; 5] = ["pend", "good", "none", "pend.X", "good.X"];
+
 /// `state {route}` → `{route, wait, list}`: words that `--wait` may wait for, and the search as it is.
 ///
 /// # Errors

@@ -137,6 +137,17 @@ impl Half {
         words
     }
 
+    /// All that there may be, plain words first.
+    pub fn all_words() -> Vec<&'static str> {
+        let states = [Status::Draft, Status::Offer, Status::Open, Status::Close, Status::Void];
+        let mut words: Vec<&str> = states.into_iter().map(status_word).collect();
+        words.splice(3..3, ["unconfirmed", "confirmed"]);
+        words.push("stalled");
+        let codes = State::ALL.into_iter().map(State::code).filter(|code| !words.contains(code));
+        let codes: Vec<&str> = codes.collect();
+        words.into_iter().chain(codes).collect()
+    }
+
     /// The holder's certificate as it stands in the record.
     pub fn own_cert(&self) -> &Value {
         &self.core[self.side.as_str()]["cert"]
@@ -223,6 +234,18 @@ mod tests {
                 half.core = json!({ "foil": { "cert": { "chad": { "cuid": "bob", "agent": agent } } } });
             }
             assert_eq!(half.state(), state);
+        }
+    }
+
+    #[test]
+    fn no_word_is_told_that_cannot_be_waited_for() {
+        let all = Half::all_words();
+        for state in State::ALL {
+            let Some((status, request)) = state.stored() else { continue };
+            for (conf, stalled, closing) in [(None, None, false), (Some(0), Some("why".to_owned()), true)] {
+                let half = Half { conf, stalled, closing, ..half(status, request) };
+                assert!(half.words().iter().all(|word| all.contains(word)), "{:?}", half.words());
+            }
         }
     }
 

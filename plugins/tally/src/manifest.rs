@@ -1,5 +1,6 @@
 //! What the handler says about itself: targets, tables, commands.
 
+use crate::half::Half;
 use crate::{chits, store};
 use tallyho_plugin::manifest::Wait;
 use tallyho_plugin::{Argument, ArgumentKind, CommandSpec, Manifest, Target};
@@ -72,13 +73,12 @@ fn tickets() -> Vec<CommandSpec> {
                     .example("chip://alice:AGENT@HOST:PORT?token=TOKEN"),
             )
             .argument(user("the user who uses it").required())
-            .wait(Wait {
-                command: "ticket.status".to_owned(),
-                argument: "presented".to_owned(),
-                member: "state".to_owned(),
-                always: words(&["accepted", "refused", "unreachable"]),
-                failed: words(&["refused", "unreachable"]),
-            }),
+            .wait(
+                Wait::new("ticket.status", "presented", "state")
+                    .always(["accepted", "refused", "unreachable"])
+                    .failed(["refused", "unreachable"])
+                    .states(["accepted", "refused", "unreachable", "pending"]),
+            ),
         CommandSpec::new("ticket.status", "What became of a ticket presented")
             .argument(token())
             .argument(user("which user's, where several have presented it")),
@@ -143,13 +143,7 @@ fn tallies() -> Vec<CommandSpec> {
 
 /// `--wait` asks for the half that the act answered with, until the word is among those true of it.
 fn waiting() -> Wait {
-    Wait {
-        command: "state".to_owned(),
-        argument: "half".to_owned(),
-        member: "wait".to_owned(),
-        always: Vec::new(),
-        failed: Vec::new(),
-    }
+    Wait::new("state", "half", "wait").states(Half::all_words())
 }
 
 fn on_tally(name: &str, help: &str, path: &[&str]) -> CommandSpec {

@@ -8,13 +8,7 @@ use serde_json::json;
 use tallyho_plugin::manifest::Wait;
 
 fn wait() -> Wait {
-    Wait {
-        command: "state".into(),
-        argument: "half".into(),
-        member: "wait".into(),
-        always: Vec::new(),
-        failed: Vec::new(),
-    }
+    Wait::new("state", "half", "wait")
 }
 
 /// A command with arguments of every kind.
@@ -113,7 +107,7 @@ fn a_signature_that_begins_with_a_hyphen_is_taken_and_a_forgotten_value_is_not()
 #[test]
 fn a_wait_is_offered_where_the_command_can_be_waited_for_and_nowhere_else() {
     let act = |name: &str| CommandSpec::new(name, "act").words(&["tally", name]);
-    let always = Wait { always: vec!["accepted".into()], ..wait() };
+    let always = wait().always(["accepted"]);
     let manifest = manifest(vec![act("show"), act("offer").wait(wait()), act("use").wait(always)]);
     assert!(parse(&manifest, &["tally", "show", "--wait", "open"]).is_err());
     let waiting = |state: Option<&str>, seconds| {
@@ -124,6 +118,14 @@ fn a_wait_is_offered_where_the_command_can_be_waited_for_and_nowhere_else() {
     let line = ["tally", "offer", "--wait", "open", "--timeout", "2m"];
     assert_eq!(parse(&manifest, &line).unwrap().1, waiting(Some("open"), 120));
     assert_eq!(parse(&manifest, &["tally", "use"]).unwrap().1, waiting(None, 30));
+    let states = wait().states(["offer", "confirmed", "P.offer"]);
+    let manifest = self::manifest(vec![act("offer").wait(states)]);
+    for state in ["confirmed", "P.offer"] {
+        assert_eq!(parse(&manifest, &["tally", "offer", "--wait", state]).unwrap().1, waiting(Some(state), 30));
+    }
+    let error = parse(&manifest, &["tally", "offer", "--wait", "confimed"]).unwrap_err().to_string();
+    assert!(error.contains("'confimed'") && error.contains("offer, confirmed]"), "{error}");
+    let manifest = self::manifest(vec![act("use").wait(wait())]);
     let error = parse(&manifest, &["tally", "use", "--timeout", "soon"]).unwrap_err().to_string();
     assert!(error.contains("--timeout") && error.contains("30s"), "{error}");
 }

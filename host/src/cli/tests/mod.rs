@@ -76,12 +76,8 @@ fn tally() -> Manifest {
     let user = || text("user").example("alice");
     let uuid = || Argument::positional("uuid", ArgumentKind::Text, "the tally").example("9b8f6c1e");
     let token = || Argument::positional("token", ArgumentKind::Text, "the token");
-    let wait = |always: &[&str], failed: &[&str]| Wait {
-        command: "state".into(),
-        argument: "uuid".into(),
-        member: "wait".into(),
-        always: always.iter().map(ToString::to_string).collect(),
-        failed: failed.iter().map(ToString::to_string).collect(),
+    let wait = |always: &[&'static str], failed: &[&'static str]| {
+        Wait::new("state", "uuid", "wait").always(always.iter().copied()).failed(failed.iter().copied())
     };
     let sides = ArgumentKind::Choice(vec!["stock".into(), "foil".into()]);
     let mut manifest = Manifest::new("tally", "1.0")

@@ -61,12 +61,8 @@ impl Operator for Fake {
     fn manifests(&self) -> Vec<Manifest> {
         let text = |name: &str| Argument::option(name, ArgumentKind::Text, "");
         let uuid = || Argument::positional("uuid", ArgumentKind::Text, "");
-        let wait = |member: &str, always: &[&str], failed: &[&str]| Wait {
-            command: "state".into(),
-            argument: "uuid".into(),
-            member: member.into(),
-            always: always.iter().map(ToString::to_string).collect(),
-            failed: failed.iter().map(ToString::to_string).collect(),
+        let wait = |member: &str, always: &[&'static str], failed: &[&'static str]| {
+            Wait::new("state", "uuid", member).always(always.iter().copied()).failed(failed.iter().copied())
         };
         let spec = |name: &str, words: &[&str]| CommandSpec::new(name, "").words(words);
         let tally = Manifest::new("tally", "1")

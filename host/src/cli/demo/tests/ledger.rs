@@ -30,13 +30,7 @@ pub(super) fn manifest() -> Manifest {
     let uuid = || Argument::positional("uuid", ArgumentKind::Text, "");
     let units = || Argument::positional("units", ArgumentKind::Integer, "");
     let memo = || Argument::option("memo", ArgumentKind::Text, "");
-    let wait = || Wait {
-        command: "state".into(),
-        argument: "chit".into(),
-        member: "wait".into(),
-        always: Vec::new(),
-        failed: Vec::new(),
-    };
+    let wait = || Wait::new("state", "chit", "wait");
     let spec = |name: &str| CommandSpec::new(name, "").words(&["chit", name]).argument(tally());
     Manifest::new("chit", "1")
         .command(spec("pay").argument(units()).argument(memo()).wait(wait()))
