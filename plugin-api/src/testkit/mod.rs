@@ -55,6 +55,7 @@
 //! # Ok::<(), Fault>(())
 //! ```
 
+mod commit;
 pub mod conformance;
 mod deliver;
 mod dice;
@@ -78,6 +79,7 @@ mod tests;
 mod tickets;
 mod trials;
 
+pub use commit::CommitRequest;
 pub use deliver::DROPPED;
 pub use dice::Dice;
 pub use envelope::Envelope;
