@@ -27,6 +27,20 @@ fn refused(result: Result<Value, Fault>) -> Fault {
 }
 
 #[test]
+fn only_of_a_site_that_runs_a_plugin_is_said_to_serve() {
+    let builds = Builds::new();
+    let mut site = site(&builds);
+    let states = |site: &Site| {
+        let listed = site.command(&["plugin", "list"]);
+        let listed: Vec<Value> = listed.as_array().unwrap().iter().map(|plugin| plugin["state"].clone()).collect();
+        listed
+    };
+    assert_eq!(states(&site), ["serving"]);
+    assert_eq!(site.stop(), Some(0));
+    assert_eq!(states(&site), ["ready"; 5], "the standard ones, which would serve");
+}
+
+#[test]
 fn another_build_serves_from_the_next_event_on_and_the_one_before_again_when_asked() {
     let builds = Builds::new();
     let site = site(&builds);

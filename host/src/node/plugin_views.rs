@@ -19,11 +19,12 @@ fn shown(node: &Node, seat: &Seat) -> Value {
     let process = serving.plugin.process();
     let within = |share| serving.times.within(share).map(|time| time.as_nanos() as f64 / 1e3);
     let (mapped, own) = (node.plugins.loader.mapped_for(&manifest.name), own_bytes(node, seat));
+    let well = serves(node);
     let mut shown = json!({
         "name": manifest.name,
         "version": manifest.version,
         "generation": serving.generation(),
-        "state": seat.hold().as_ref().map_or("serving", |hold| hold.word()),
+        "state": seat.hold().as_ref().map_or(well, |hold| hold.word()),
         "isolation": if process.is_some() { "process" } else { "none" },
         "pid": process.as_ref().and_then(|process| process.id),
         "restarts": process.as_ref().map(|process| process.restarts),
@@ -68,6 +69,11 @@ fn shown(node: &Node, seat: &Seat) -> Value {
     shown
 }
 
+/// How a plugin stands that nothing keeps from serving: where no site runs, it is loaded for the command that asks alone.
+fn serves(node: &Node) -> &'static str {
+    if node.listen.is_some() { "serving" } else { "ready" }
+}
+
 /// What the builds that can still serve take of memory.
 fn own_bytes(node: &Node, seat: &Seat) -> u64 {
     let builds = [Some(&seat.serving), seat.previous.as_ref()].into_iter().flatten();
@@ -90,7 +96,7 @@ fn generations(node: &Node, serving: &Serving) -> Value {
     all.push(json!({
         "generation": serving.generation(),
         "version": serving.manifest().version,
-        "state": "serving",
+        "state": serves(node),
         "in_flight": serving.in_flight(),
     }));
     Value::Array(all)
