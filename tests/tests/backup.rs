@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use tallyho_tests::chits::{half, partners, settled};
 use tallyho_tests::site::{Site, program};
 
@@ -14,11 +14,21 @@ const PASSPHRASE: &str = "five words drawn by dice";
 
 /// Runs a command that reads a passphrase.
 fn sealed(home: &Path, words: &[&str], crash: Option<&str>) -> Output {
+    limited(home, words, crash, None)
+}
+
+/// The same, with no file to become larger than this.
+fn limited(home: &Path, words: &[&str], crash: Option<&str>, most: Option<u64>) -> Output {
     let mut command = Command::new(program());
     command.args(["--home", home.to_str().unwrap(), "--json"]).args(words).args(["--passphrase-fd", "0"]);
     command.envs(crash.map(|place| ("TALLYHO_CRASH", place)));
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
+    if most.is_some() {
+        // It has read no passphrase yet, so it has written nothing.
+        let limit = Rlimit { current: most, maximum: None };
+        prlimit(Some(Pid::from_child(&child)), Resource::Fsize, limit).unwrap();
+    }
     // One that refuses before it reads has closed it.
     let _ = child.stdin.take().unwrap().write_all(format!("{PASSPHRASE}\n").as_bytes());
     child.wait_with_output().unwrap()
@@ -44,16 +54,11 @@ fn a_site_that_is_lost_goes_on_elsewhere_from_a_backup_made_while_it_was_paying(
     };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bob.backup");
-    let is_made = AtomicBool::new(false);
     let mut paid = 0;
     let made = std::thread::scope(|scope| {
-        let backup = scope.spawn(|| {
-            let made = done(&sealed(bob.home(), &["backup", file.to_str().unwrap()], None));
-            is_made.store(true, Ordering::Relaxed);
-            made
-        });
+        let backup = scope.spawn(|| done(&sealed(bob.home(), &["backup", file.to_str().unwrap()], None)));
         // Before, during and after.
-        while !is_made.load(Ordering::Relaxed) || paid < 20 {
+        while !backup.is_finished() || paid < 20 {
             pay(&bob);
             paid += 1;
         }
@@ -109,6 +114,36 @@ fn a_site_is_never_overwritten_by_a_backup() {
     assert!(!nowhere.exists());
 }
 
+#[test]
+fn on_a_full_disk_nothing_is_left_and_with_room_it_is_done() {
+    let mut alice = Site::with_users(&["alice"]);
+    // SQLite needs 32 KiB beside any store, which must not be what is refused.
+    (0..150).for_each(|number| alice.add_user(&format!("user{number}")));
+    assert_eq!(alice.stop(), Some(0));
+    let folder = tempfile::tempdir().unwrap();
+    let names = |path: &Path| {
+        let names = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    };
+    let (path, there) = (folder.path().join("alice.backup"), folder.path().join("there"));
+    let (file, before) = (path.to_str().unwrap(), names(alice.home()));
+    let store = alice.home().join("site.db").metadata().unwrap().len();
+    assert!(store > 40_000, "{store}");
+    // While the store is copied, and while the copy is encrypted.
+    for (most, culprit) in [(store - 1, ".backup/site.db"), (store, "alice.backup")] {
+        let told = refused(&limited(alice.home(), &["backup", file], None, Some(most)));
+        assert!(told.contains(culprit), "{told}");
+        assert_eq!((names(folder.path()), names(alice.home())), (Vec::new(), before.clone()));
+    }
+    done(&sealed(alice.home(), &["backup", file], None));
+    let told = refused(&limited(&there, &["restore", file], None, Some(store - 1)));
+    assert!(told.contains(".restore/site.db") && told.contains("write"), "{told}");
+    assert_eq!(names(folder.path()), ["alice.backup"]);
+    done(&sealed(&there, &["restore", file], None));
+}
+
 /// Deaths need a build with debug assertions.
 #[cfg(debug_assertions)]
 #[test]
@@ -135,11 +170,9 @@ fn killed_anywhere_a_backup_is_whole_or_not_there_and_a_restore_is_made_again() 
             break;
         }
         deaths += 1;
-        // It has no store, and does not take itself for a site that never owed anybody anything.
-        if there.home().join("keys/agent.json").exists() {
-            assert!(!there.try_start(), "{place}");
-            assert!(there.log().contains("site.db"), "{}", there.log());
-        }
+        // It has no store, and does not take itself for a new site.
+        assert!(!there.try_start(), "{place}");
+        assert!(there.log().contains("tallyho restore FILE"), "{}", there.log());
         done(&sealed(there.home(), &["restore", file], None));
         assert!(!there.home().join(".restore").exists(), "{place}");
         there.start();

@@ -66,9 +66,7 @@ impl Backend for RealBackend {
     fn run(&self, home: &Path, options: &RunOptions, ready: &mut dyn FnMut(&Ready)) -> Result<(), Fault> {
         // Before anything else, so that a signal that comes early is not lost.
         let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| fault(&error))?;
-        // A file size limit is then an error where a file is written, as a full disk is, and not the end.
-        let passed = signal_hook::flag::register(Signal::XFSZ.as_raw(), Arc::default());
-        passed.map_err(|error| fault(&error))?;
+        survive_file_limits()?;
         let home = Home::create(home).map_err(|error| fault(&error))?;
         let listen = options.listen.as_deref().map(endpoint).transpose()?;
         let watch = options.watch;
@@ -164,6 +162,7 @@ impl Backend for RealBackend {
     }
 
     fn backup(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault> {
+        survive_file_limits()?;
         let home = opened(home)?;
         let making = Making::new(&home, file).map_err(|error| fault(&error))?;
         let passphrase = new_passphrase(passphrase)?;
@@ -172,6 +171,7 @@ impl Backend for RealBackend {
     }
 
     fn restore(&self, home: &Path, file: &Path, passphrase: Option<&mut dyn Read>) -> Result<Value, Fault> {
+        survive_file_limits()?;
         let restoring = Restoring::new(home, file).map_err(|error| fault(&error))?;
         let passphrase = known_passphrase(passphrase)?;
         let restored = restoring.restore(&passphrase).map_err(|error| fault(&error))?;
@@ -182,6 +182,12 @@ impl Backend for RealBackend {
     fn qr(&self, link: &str) -> Option<String> {
         qr::draw(link, qr::Background::Dark).ok()
     }
+}
+
+/// A file size limit is then an error where a file is written, as a full disk is, and not the end.
+fn survive_file_limits() -> Result<(), Fault> {
+    let passed = signal_hook::flag::register(Signal::XFSZ.as_raw(), Arc::default());
+    passed.map(drop).map_err(|error| fault(&error))
 }
 
 /// One to write something under: asked for twice.

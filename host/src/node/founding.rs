@@ -6,6 +6,7 @@
 
 use super::NodeError;
 use crate::ledger::journal::Journal;
+use crate::site::backup;
 use crate::site::home::Home;
 use crate::site::keys::{KeyFolder, KeysError};
 use crate::store::sqlite::SqliteStore;
@@ -20,6 +21,9 @@ pub(super) fn found(home: &Home, anew: bool) -> Result<SqliteStore, NodeError> {
         Err(KeysError::NoAgent { .. }) => false,
         Err(error) => return Err(error.into()),
     };
+    if backup::is_cut_short(home) {
+        return Err(NodeError::RestoreCut { path: home.root().display().to_string() });
+    }
     match (known, path.exists()) {
         (true, true) => Ok(SqliteStore::open_existing(&path)?),
         (true, false) if !anew => Err(NodeError::StoreLost { path: path.display().to_string() }),

@@ -21,6 +21,7 @@ use crate::net::limits::{STRANGERS_PER_ADDRESS, STRANGERS_SHARE};
 use crate::net::{self, Net, NetParts, ToNet};
 use crate::plugin::LoadError;
 use crate::site::addresses::Known;
+use crate::site::backup;
 use crate::site::books::{AddressBook, UserBook};
 use crate::site::config::{Config, ConfigError};
 use crate::site::endpoint::Endpoint;
@@ -71,6 +72,14 @@ pub enum NodeError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A backup was being put back.
+    #[error(
+        "a backup was being put back into {path} and has not got to its store; make it again: `tallyho restore FILE --home {path}`"
+    )]
+    RestoreCut {
+        /// The home.
+        path: String,
+    },
     /// There is a key and no store.
     #[error(
         "{path} is missing, and this site has run before; put a backup back with `tallyho restore FILE`, or begin with an empty store by `tallyho init` (partners may then give back the tallies they share with you)"
@@ -154,6 +163,7 @@ impl Node {
         crash_point("starting");
         let key_folder = KeyFolder::of(&home);
         let mut store = found(&home, false)?;
+        backup::sweep(&home);
         crash_point("starting");
         let keys = Arc::new(key_folder.load()?);
         crash_point("starting");

@@ -70,7 +70,7 @@ fn shown(node: &Node, seat: &Seat) -> Value {
 }
 
 /// How a plugin stands that nothing keeps from serving: where no site runs, it is loaded for the command that asks alone.
-fn serves(node: &Node) -> &'static str {
+pub(super) fn serves(node: &Node) -> &'static str {
     if node.listen.is_some() { "serving" } else { "ready" }
 }
 

@@ -5,6 +5,7 @@
 
 use super::Node;
 use super::kept::Kept;
+use super::plugin_views::serves;
 use crate::ledger::core::{LARGE, Swap, Swapped};
 use crate::ledger::remembered::{BuildFile, SwappedIn};
 use crate::ledger::shadow::Shadow;
@@ -186,7 +187,7 @@ impl Node {
         let seat = self.seat(name)?;
         if seat.held.is_none() {
             return match seat.hold() {
-                None => Ok(json!({ "name": name, "state": "serving" })),
+                None => Ok(json!({ "name": name, "state": serves(self) })),
                 Some(resting) => Err(resting.fault(name)),
             };
         }
@@ -317,7 +318,7 @@ impl Node {
             "to": to,
             "version": manifest.version,
             "build": serving.plugin.build().map(|build| build.to_string()),
-            "state": "serving",
+            "state": serves(self),
             "ms": ms,
             "phases": phases(&steps),
         });

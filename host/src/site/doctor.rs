@@ -156,16 +156,22 @@ fn sound_store(home: &Home, store: &dyn Fn(&Path) -> Result<String, String>) -> 
     let path = home.store();
     if !path.exists() && KeyFolder::of(home).agent().is_ok() {
         let detail = format!("{} is missing, and this site has a key already", path.display());
-        return bad("store", detail, "put a backup there, or begin with an empty store by `tallyho init`");
+        return bad(
+            "store",
+            detail,
+            "put a backup back with `tallyho restore FILE`, or begin with an empty store by `tallyho init`",
+        );
     }
     if !path.exists() {
         return good("store", "none yet; the first `tallyho run` makes it".to_owned());
     }
     match store(&path) {
         Ok(detail) => good("store", detail),
-        Err(detail) => {
-            bad("store", detail, "move site.db and its -wal and -shm away, and put a backup of it in their place")
-        }
+        Err(detail) => bad(
+            "store",
+            detail,
+            "move site.db and its -wal and -shm away, and put a backup back with `tallyho restore FILE`",
+        ),
     }
 }
 

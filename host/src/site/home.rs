@@ -8,6 +8,7 @@
 //! | `plugins/` | handler plugins of this site | |
 //! | `control.sock` | where commands reach the running site | 0600 |
 //! | `lock` | held by the running site, holds its process id | |
+//! | `.backup/`, `.restore/` | where a [`backup`](crate::site::backup) is made or taken apart, while that lasts | 0700 |
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -331,7 +332,11 @@ pub(super) fn make_folder(path: &Path) -> Result<(), HomeError> {
             if let Some(parent) = path.parent() {
                 fs::create_dir_all(parent).map_err(system(parent, "create"))?;
             }
-            fs::DirBuilder::new().mode(0o700).create(path).map_err(system(path, "create"))
+            match fs::DirBuilder::new().mode(0o700).create(path) {
+                // Another process was a moment faster.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+                other => other.map_err(system(path, "create")),
+            }
         }
         Err(error) => Err(system(path, "look")(error)),
     }

@@ -70,6 +70,15 @@ impl KeyFolder {
         KeyFolder { folder: home.keys() }
     }
 
+    /// That of a folder which is to become a home, where it has one; refused where others can reach it.
+    pub(super) fn below(root: &Path) -> Result<Option<Self>, KeysError> {
+        let folder = root.join("keys");
+        match folder.symlink_metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            _ => check_private(&folder, Secret::Folder).map(|()| Some(KeyFolder { folder })).map_err(KeysError::from),
+        }
+    }
+
     /// The agent's key.
     ///
     /// # Errors

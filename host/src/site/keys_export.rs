@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::home::{HomeError, system, write_new};
 use super::jwe::{self, JweError};
 use super::keys::{KeyFolder, KeysError, agent_from_jwk, agent_jwk};
-use super::limits::{EXPORT_BYTES, EXPORT_ROUNDS};
+use super::limits::{EXPORT_BYTES, EXPORT_ROUNDS, KEY_SET_BYTES};
 
 /// Why keys cannot be exported or imported. The operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,12 @@ pub enum ExportError {
     /// The keys here.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// They could not be read again.
+    #[error("the keys of {users} users take more than {KEY_SET_BYTES} bytes; copy the folder keys/ instead")]
+    Large {
+        /// How many.
+        users: usize,
+    },
     /// The cryptographic library failed.
     #[error("the cryptographic library failed: no randomness or no memory; is the machine healthy?")]
     Library,
@@ -66,31 +72,55 @@ pub fn export(folder: &KeyFolder, passphrase: &str) -> Result<String, ExportErro
 /// # Errors
 /// [`ExportError`].
 pub fn import(folder: &KeyFolder, text: &str, passphrase: &str) -> Result<Imported, ExportError> {
-    let plain = jwe::open(text, passphrase)?;
-    take(folder, &plain)
+    KeySet::read(&jwe::open(text, passphrase)?)?.put(folder)
 }
 
-/// Writes the keys of a JWK set into a folder; see [`import`].
-pub(super) fn take(folder: &KeyFolder, set: &[u8]) -> Result<Imported, ExportError> {
-    let (agent, users) = read_set(set)?;
-    // All is looked at before anything is written.
-    match folder.agent() {
-        Ok(present) if present.id() != agent.id() => {
-            return Err(KeysError::Exists { path: folder.agent_path() }.into());
+/// All keys of a site.
+pub(super) struct KeySet {
+    agent: AgentKey,
+    users: Vec<(String, UserKey)>,
+}
+
+impl KeySet {
+    /// Those of a JWK set.
+    pub(super) fn read(set: &[u8]) -> Result<Self, ExportError> {
+        let (agent, users) = read_set(set)?;
+        Ok(KeySet { agent, users })
+    }
+
+    /// Refuses a folder with keys that are another site's, or another one of the same name.
+    pub(super) fn fits(&self, folder: &KeyFolder) -> Result<(), ExportError> {
+        let is_there = match folder.agent() {
+            Ok(present) if present.id() != self.agent.id() => {
+                return Err(KeysError::Exists { path: folder.agent_path() }.into());
+            }
+            Ok(_) => true,
+            Err(KeysError::NoAgent { .. }) => false,
+            Err(other) => return Err(other.into()),
+        };
+        for cuid in folder.users()? {
+            let present = folder.user(&cuid)?;
+            let ours = self.users.iter().find(|(name, _)| *name == cuid).map(|(_, key)| key.public());
+            // Beside the agent's key there may be users of later on.
+            let fits = ours.map_or(is_there, |ours| present.is_none_or(|present| present.public() == ours));
+            if !fits {
+                return Err(KeysError::Exists { path: folder.user_path(&cuid) }.into());
+            }
         }
-        Ok(_) | Err(KeysError::NoAgent { .. }) => {}
-        Err(other) => return Err(other.into()),
+        Ok(())
     }
-    for (cuid, key) in &users {
-        if folder.user(cuid)?.is_some_and(|present| present.public() != key.public()) {
-            return Err(KeysError::Exists { path: folder.user_path(cuid) }.into());
+
+    /// Writes them into a folder that they fit.
+    pub(super) fn put(self, folder: &KeyFolder) -> Result<Imported, ExportError> {
+        // All is looked at before anything is written.
+        self.fits(folder)?;
+        for (cuid, key) in &self.users {
+            folder.put_user(cuid, key)?;
         }
+        folder.put_agent(&self.agent)?; // last: with it the home counts as complete
+        let users = self.users.into_iter().map(|(cuid, _)| cuid).collect();
+        Ok(Imported { agent: self.agent.id().clone(), users })
     }
-    for (cuid, key) in &users {
-        folder.put_user(cuid, key)?;
-    }
-    folder.put_agent(&agent)?; // last: with it the home counts as complete
-    Ok(Imported { agent: agent.id().clone(), users: users.into_iter().map(|(cuid, _)| cuid).collect() })
 }
 
 /// Writes the text of an export into a new file that only its owner can read.
@@ -162,6 +192,9 @@ pub(super) fn set(folder: &KeyFolder) -> Result<Zeroizing<String>, ExportError> 
         set.push_str(&jwk[1..]); // without its opening brace
     }
     set.push_str("]}");
+    if set.len() as u64 > KEY_SET_BYTES {
+        return Err(ExportError::Large { users: members.len() - 1 });
+    }
     Ok(set)
 }
 

@@ -33,8 +33,10 @@ pub const RELATIONS: usize = 250_000;
 pub const CONFIG_BYTES: u64 = 1 << 20;
 /// Largest key file read, in bytes: a P-521 JWK has about 300.
 pub const KEY_FILE_BYTES: u64 = 16 * 1024;
-/// Largest key export read, in bytes: room for some 10,000 users.
-pub const EXPORT_BYTES: u64 = 8 << 20;
+/// Most bytes of keys written or read at once: room for some 90,000 users with P-521 keys.
+pub const KEY_SET_BYTES: u64 = 32 << 20;
+/// Largest key export read, in bytes: so many keys, in base64url.
+pub const EXPORT_BYTES: u64 = 2 * KEY_SET_BYTES;
 /// Longest line with a backup's key, in bytes: some 400 are used.
 pub const BACKUP_KEY_LINE_BYTES: u64 = 4_096;
 /// Largest label of a backup, in bytes: some 150 are used.

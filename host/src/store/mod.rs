@@ -59,7 +59,7 @@ pub enum StoreError {
         why: String,
     },
     /// There is no such file where one must be.
-    #[error("{path} is not there; name the store's file, or restore a backup to this place")]
+    #[error("{path} is not there; name the store's file, or put a backup back with `tallyho restore FILE`")]
     Missing {
         /// The file.
         path: String,

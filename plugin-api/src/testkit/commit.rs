@@ -95,8 +95,11 @@ impl<'k> CommitRequest<'k> {
         let text = core.valid_text(true).map_err(|error| wrong(&error))?;
         let mut object = core.with_valid(true);
         object["signed"] = base64v::encode(self.originator.sign(text.as_bytes())).into();
-        // A site that nobody here has ever heard of.
-        let stranger = Site::new(99).address();
+        // A site that nobody here has ever heard of, nor this one itself.
+        let mut stranger = Site::new(99).address();
+        if stranger.agent == site.agent() {
+            stranger = Site::new(98).address();
+        }
         site.deliver(&Envelope::new(&stranger, &site.address(), "lift/commit", &object))?;
         Ok(site.take_sent().first().map(|sent| sent.object()))
     }

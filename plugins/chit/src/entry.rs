@@ -114,31 +114,18 @@ impl Entry {
 
     /// The state code of the half of this side (PROTOCOL 5.4): `L.pend.good`, `A.good`.
     pub fn code(&self, holder: Side) -> String {
-        code(self.by == holder, self.status, self.request)
-    }
-
-    /// All that there may be.
-    pub fn codes() -> impl Iterator<Item = String> {
-        let requests = [None, Some(Request::Pend), Some(Request::Good), Some(Request::Void)];
-        let states = [Status::Draft, Status::Pend, Status::Good, Status::Void];
-        let both =
-            |ours: bool| states.iter().flat_map(move |status| requests.map(|request| code(ours, *status, request)));
-        both(true).chain(both(false)).collect::<Vec<_>>().into_iter()
-    }
-}
-
-fn code(ours: bool, status: Status, request: Option<Request>) -> String {
-    let side = if ours { "L" } else { "A" };
-    let status = match status {
-        Status::Draft => "draft",
-        Status::Pend => "pend",
-        Status::Good => "good",
-        Status::Void => "void",
-    };
-    match request {
-        None => format!("{side}.{status}"),
-        Some(Request::Pend) => format!("{side}.{status}.pend"),
-        Some(Request::Good) => format!("{side}.{status}.good"),
-        Some(Request::Void) => format!("{side}.{status}.void"),
+        let side = if self.by == holder { "L" } else { "A" };
+        let status = match self.status {
+            Status::Draft => "draft",
+            Status::Pend => "pend",
+            Status::Good => "good",
+            Status::Void => "void",
+        };
+        match self.request {
+            None => format!("{side}.{status}"),
+            Some(Request::Pend) => format!("{side}.{status}.pend"),
+            Some(Request::Good) => format!("{side}.{status}.good"),
+            Some(Request::Void) => format!("{side}.{status}.void"),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What the handler says about itself: targets, tables, commands.
 
-use crate::entry::Entry;
+use crate::state::State;
 use crate::{invoices, limits, store, view};
 use tallyho_plugin::manifest::Wait;
 use tallyho_plugin::{Argument, ArgumentKind, CommandSpec, Manifest, Target};
@@ -126,9 +126,9 @@ fn services() -> Vec<CommandSpec> {
 
 /// `--wait` asks for the chit that the act answered with, until the word is among those true of it.
 pub(crate) fn waiting() -> Wait {
-    let codes: Vec<String> = Entry::codes().collect();
-    let states = view::WORDS.into_iter().chain(codes.iter().map(String::as_str));
-    Wait::new("state", "chit", "wait").states(states)
+    // Of a lift's reservations the same codes are told as of other chits.
+    let codes = State::ALL.into_iter().map(State::code).filter(|code| code.contains('.'));
+    Wait::new("state", "chit", "wait").states(view::WORDS.into_iter().chain(codes))
 }
 
 /// A command about a tally; behind its positional argument others may follow.

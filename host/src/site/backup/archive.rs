@@ -63,11 +63,14 @@ impl<W: Write> Packer<W> {
     }
 }
 
-/// Reads an archive: gives each file to `take`, by name, with its size.
+/// Reads an archive: gives each file to `take`, which reads all of it, by name, with its size.
 ///
 /// # Errors
 /// Those of `take` and of what it is read from; `InvalidData` where it has other files, or in another order.
-pub fn unpack(from: impl Read, mut take: impl FnMut(&str, u64, &mut dyn Read) -> io::Result<()>) -> io::Result<()> {
+pub fn unpack<E: From<io::Error>>(
+    from: impl Read,
+    mut take: impl FnMut(&str, u64, &mut dyn Read) -> Result<(), E>,
+) -> Result<(), E> {
     let mut archive = tar::Archive::new(from);
     let mut expected = [LABEL, KEYS, CONFIG, STORE].into_iter();
     for entry in archive.entries()? {
@@ -77,19 +80,17 @@ pub fn unpack(from: impl Read, mut take: impl FnMut(&str, u64, &mut dyn Read) ->
         });
         let Some(name) = name else {
             let found = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-            return Err(wrong(&format!("it has an unexpected file {found:?}")));
+            return Err(wrong(&format!("it has an unexpected file {found:?}")).into());
         };
         let size = entry.size();
         take(name, size, &mut entry)?;
-        if io::copy(&mut entry, &mut io::sink())? > 0 {
-            return Err(wrong(&format!("its {name} is longer than expected")));
-        }
     }
     if let Some(missing) = expected.next() {
-        return Err(wrong(&format!("it has no {missing}")));
+        return Err(wrong(&format!("it has no {missing}")).into());
     }
     // To the end, where it shows whether it is whole.
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map(drop)
+    io::copy(&mut archive.into_inner(), &mut io::sink())?;
+    Ok(())
 }
 
 /// Reads a small file into memory that is wiped.

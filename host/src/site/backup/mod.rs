@@ -19,16 +19,21 @@ use zeroize::Zeroizing;
 use self::archive::{CONFIG, KEYS, LABEL, Label, Packer, STORE};
 use self::sealed::{KEY_BYTES, Sealer, Unsealer};
 use self::work::Work;
+use super::config;
 use super::home::{Home, HomeError, make_folder, system, write_new};
 use super::jwe::{self, JweError};
 use super::keys::{KeyFolder, KeysError};
-use super::keys_export::{self, ExportError};
-use super::limits::{BACKUP_KEY_LINE_BYTES, BACKUP_LABEL_BYTES, CONFIG_BYTES, EXPORT_BYTES, EXPORT_ROUNDS};
+use super::keys_export::{self, ExportError, KeySet};
+use super::limits::{BACKUP_KEY_LINE_BYTES, BACKUP_LABEL_BYTES, CONFIG_BYTES, EXPORT_ROUNDS, KEY_SET_BYTES};
 use crate::crash::crash_point;
 use crate::store::{StoreError, sqlite};
 
 /// The file's first line, with the number of its form.
 const FIRST_LINE: &str = "tallyho backup 1\n";
+/// Where a backup is made in a home, and where one is taken apart.
+const MAKING: &str = ".backup";
+/// See [`MAKING`].
+const RESTORING: &str = ".restore";
 /// What the JWE holds, in its header's words.
 const CONTENT: &str = "octet-stream";
 
@@ -39,6 +44,9 @@ pub enum BackupError {
     /// The file to be written is there.
     #[error("{0} is there already and is not overwritten; give another name")]
     Exists(PathBuf),
+    /// The file is where stores are copied for a while.
+    #[error("{0} is in the folder where backups are made, which is emptied; give another place")]
+    Place(PathBuf),
     /// The home has a store.
     #[error("{0} is there: a backup is put back where there is no store; give another --home, or move the store away")]
     Occupied(PathBuf),
@@ -118,6 +126,7 @@ impl<'a> Making<'a> {
         if to.symlink_metadata().is_ok() {
             return Err(BackupError::Exists(to.to_owned()));
         }
+        elsewhere(to, home.root())?;
         let agent = KeyFolder::of(home).agent()?.id().clone();
         Ok(Making { home, to, agent })
     }
@@ -131,8 +140,8 @@ impl<'a> Making<'a> {
     }
 
     fn make_with(&self, passphrase: &str, now: Timestamp, rounds: u32) -> Result<Made, BackupError> {
-        let failed = |why| system(self.to, "write")(why);
-        let work = Work::begin(self.home.root(), ".backup")?;
+        let failed = |why| system(self.to, "make")(why);
+        let work = Work::begin(self.home.root(), MAKING)?;
         let (store, length) = self.copy_store(&work)?;
         // A key is there before anything in the store needs it, so they are read after it.
         let keys = keys_export::set(&KeyFolder::of(self.home))?;
@@ -197,6 +206,7 @@ impl<'a> Restoring<'a> {
     /// [`BackupError`].
     pub fn new(root: &'a Path, from: &'a Path) -> Result<Self, BackupError> {
         vacant(root)?;
+        elsewhere(from, root)?;
         let format = |why: &str| BackupError::Format { path: from.to_owned(), why: why.to_owned() };
         let file = File::open(from).map_err(system(from, "read"))?;
         if !file.metadata().map_err(system(from, "read"))?.is_file() {
@@ -208,9 +218,10 @@ impl<'a> Restoring<'a> {
             file.by_ref().take(most).read_until(b'\n', &mut line).map_err(system(from, "read"))?;
             Ok::<_, BackupError>(String::from_utf8(line).unwrap_or_default())
         };
-        let first = line(FIRST_LINE.len() as u64)?;
+        let first = line(FIRST_LINE.len() as u64 + 8)?;
         if first != FIRST_LINE {
-            let newer = first.starts_with("tallyho backup ");
+            let number = first.strip_prefix("tallyho backup ").and_then(|rest| rest.strip_suffix('\n'));
+            let newer = number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| number > 1);
             let why = if newer { "its form is a newer program's" } else { "it does not begin as one" };
             return Err(format(why));
         }
@@ -231,16 +242,11 @@ impl<'a> Restoring<'a> {
         let key = <&[u8; KEY_BYTES]>::try_from(key.as_slice()).map_err(|_| BackupError::Closed)?;
         let is_new = !self.root.exists();
         make_folder(self.root)?;
-        let result = Work::begin(self.root, ".restore").and_then(|work| {
-            let parts = read_parts(self.file, key, &work).map_err(|error| match error.kind() {
-                ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
-                    BackupError::Damaged { path: self.from.to_owned(), why: error.to_string() }
-                }
-                _ => system(&work.file(STORE), "write")(error).into(),
-            })?;
+        let result = Work::begin(self.root, RESTORING).and_then(|work| {
+            let parts = read_parts(self.file, key, &work).map_err(|failure| failure.told_of(self.from))?;
             let store = work.file(STORE);
             sqlite::inspect(&store).map_err(|error| told_of(self.from, error))?;
-            place(self.root, &parts, &store)
+            place(self.root, parts, &work)
         });
         if is_new && result.is_err() {
             // Where something stands in it meanwhile it stays.
@@ -253,55 +259,158 @@ impl<'a> Restoring<'a> {
 /// A backup's parts but for the store.
 struct Parts {
     label: Label,
-    keys: Zeroizing<Vec<u8>>,
+    keys: KeySet,
     config: Zeroizing<Vec<u8>>,
 }
 
-fn read_parts(file: impl Read, key: &[u8; KEY_BYTES], work: &Work) -> io::Result<Parts> {
+/// Why a backup cannot be taken apart.
+enum Failure {
+    /// It cannot be read.
+    Read(io::Error),
+    /// Its store cannot be written here.
+    Written(HomeError),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Read(error)
+    }
+}
+
+impl Failure {
+    fn told_of(self, backup: &Path) -> BackupError {
+        match self {
+            Failure::Written(error) => error.into(),
+            // Of a stream that opens and is no archive, its reader says no more than this.
+            Failure::Read(error)
+                if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof | ErrorKind::Other) =>
+            {
+                BackupError::Damaged { path: backup.to_owned(), why: error.to_string() }
+            }
+            Failure::Read(error) => system(backup, "read")(error).into(),
+        }
+    }
+}
+
+fn read_parts(file: impl Read, key: &[u8; KEY_BYTES], work: &Work) -> Result<Parts, Failure> {
     let (mut label, mut keys, mut config) = (Zeroizing::default(), Zeroizing::default(), Zeroizing::default());
-    archive::unpack(Unsealer::new(file, key), |name, bytes, content| {
+    archive::unpack::<Failure>(Unsealer::new(file, key), |name, bytes, content| {
         match name {
             LABEL => label = archive::small(name, bytes, content, BACKUP_LABEL_BYTES)?,
-            KEYS => keys = archive::small(name, bytes, content, EXPORT_BYTES)?,
+            KEYS => keys = archive::small(name, bytes, content, KEY_SET_BYTES)?,
             CONFIG => config = archive::small(name, bytes, content, CONFIG_BYTES)?,
-            _ => {
-                let mut options = File::options();
-                let mut to = options.write(true).create_new(true).mode(0o600).open(work.file(name))?;
-                io::copy(content, &mut to)?;
-            }
+            _ => unpack_store(content, &work.file(name))?,
         }
         Ok(())
     })?;
     let label = serde_json::from_slice(&label).map_err(|error| archive::wrong(&format!("its {LABEL}: {error}")))?;
+    let keys = KeySet::read(&keys).map_err(|error| archive::wrong(&format!("its {KEYS}: {error}")))?;
     Ok(Parts { label, keys, config })
 }
 
-/// Puts everything in its place.
-fn place(root: &Path, parts: &Parts, store: &Path) -> Result<Restored, BackupError> {
-    let mut config = root.join(CONFIG);
-    let is_there = config.symlink_metadata().is_ok();
-    if !is_there {
-        write_new(&config, &parts.config, 0o644)?;
+fn unpack_store(content: &mut dyn Read, to: &Path) -> Result<(), Failure> {
+    let failed = |error| Failure::Written(system(to, "write")(error));
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(to).map_err(failed)?;
+    let mut chunk = vec![0; sealed::CHUNK_BYTES];
+    loop {
+        match content.read(&mut chunk)? {
+            0 => return file.sync_all().map_err(failed),
+            bytes => file.write_all(&chunk[..bytes]).map_err(failed)?,
+        }
     }
+}
+
+/// Puts everything in its place. Until the store is in its own, the folder of the work says that this is under way
+/// ([`is_cut_short`]).
+fn place(root: &Path, parts: Parts, work: &Work) -> Result<Restored, BackupError> {
+    let Parts { label, keys, config } = parts;
+    if let Some(folder) = KeyFolder::below(root)? {
+        keys.fits(&folder)?;
+    }
+    vacant(root)?;
+    work.stays(true);
+    let config = put_config(root, &config)?;
     let home = Home::create(root)?;
     let _lock = home.lock()?;
     vacant(root)?;
-    let agent = keys_export::take(&KeyFolder::of(&home), &parts.keys)?.agent;
-    if is_there && *read_config(&config)? != *parts.config {
-        config = root.join("tallyho.toml.restored");
-        match fs::remove_file(&config) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(system(&config, "remove")(error).into()),
-            _ => write_new(&config, &parts.config, 0o644)?,
+    let agent = keys.put(&KeyFolder::of(&home))?.agent;
+    crash_point("restore-without-store");
+    let placed = tempfile::TempPath::try_from_path(work.file(STORE))
+        .and_then(|store| store.persist_noclobber(home.store()).map_err(|error| error.error));
+    placed.and_then(|()| File::open(root)?.sync_all()).map_err(system(&home.store(), "write"))?;
+    work.stays(false);
+    Ok(Restored { agent, made: label.made, config })
+}
+
+/// Writes the configuration, beside one that is there and that somebody has edited; where it is now.
+fn put_config(root: &Path, config: &[u8]) -> Result<PathBuf, BackupError> {
+    let path = root.join(CONFIG);
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        _ => {
+            let present = read_config(&path)?;
+            if present == config {
+                return Ok(path);
+            }
+            if present != config::DEFAULT_FILE.as_bytes() {
+                return put_beside(root, config);
+            }
+            fs::remove_file(&path).map_err(system(&path, "replace"))?;
         }
     }
-    crash_point("restore-without-store");
-    sqlite::backup(store, &home.store())?;
-    Ok(Restored { agent, made: parts.label.made.clone(), config })
+    write_new(&path, config, 0o644)?;
+    Ok(path)
+}
+
+/// Under the first name that nothing else has.
+fn put_beside(root: &Path, config: &[u8]) -> Result<PathBuf, BackupError> {
+    let mut number = 1;
+    loop {
+        let path = match number {
+            1 => root.join("tallyho.toml.restored"),
+            _ => root.join(format!("tallyho.toml.restored-{number}")),
+        };
+        if path.symlink_metadata().is_err() {
+            write_new(&path, config, 0o644)?;
+            return Ok(path);
+        }
+        if read_config(&path).is_ok_and(|present| present == config) {
+            return Ok(path);
+        }
+        number += 1;
+    }
+}
+
+/// Whether a backup was being put back into this home, and has not got to its store.
+pub fn is_cut_short(home: &Home) -> bool {
+    home.root().join(RESTORING).symlink_metadata().is_ok() && !home.store().exists()
+}
+
+/// Removes what a backup that was killed has left of the store in this home, which has one.
+pub fn sweep(home: &Home) {
+    for name in [MAKING, RESTORING] {
+        if home.root().join(name).symlink_metadata().is_ok() {
+            // Where one is under way it stays; where it cannot be removed there is no harm in it.
+            drop(Work::begin(home.root(), name));
+        }
+    }
+}
+
+/// Refuses a place that is emptied.
+fn elsewhere(file: &Path, root: &Path) -> Result<(), BackupError> {
+    let folder = |path: &Path| path.canonicalize().ok();
+    let parent = file.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
+    let inside = parent.and_then(folder).is_some_and(|parent| {
+        [MAKING, RESTORING].iter().any(|name| folder(&root.join(name)).is_some_and(|work| parent.starts_with(work)))
+    });
+    // One that is not there yet is made by this very command.
+    let named = parent.is_some_and(|parent| [MAKING, RESTORING].iter().any(|name| parent == root.join(name)));
+    if inside || named { Err(BackupError::Place(file.to_owned())) } else { Ok(()) }
 }
 
 /// Refuses a folder that has a store.
 fn vacant(root: &Path) -> Result<(), BackupError> {
-    let taken = ["site.db", "site.db-wal"].map(|name| root.join(name)).into_iter();
+    let taken = ["site.db", "site.db-wal", "site.db-journal"].map(|name| root.join(name)).into_iter();
     match taken.into_iter().find(|path| path.symlink_metadata().is_ok()) {
         Some(path) => Err(BackupError::Occupied(path)),
         None => Ok(()),

@@ -47,8 +47,10 @@ impl<W: Write> Write for Sealer<W> {
         // Only now is it known that this chunk is not the last.
         if self.chunk.len() == CHUNK_BYTES && !bytes.is_empty() {
             self.stream.encrypt_next_in_place(b"", &mut *self.chunk).map_err(|_| too_long())?;
-            self.to.write_all(&self.chunk)?;
+            let written = self.to.write_all(&self.chunk);
+            // Also where it was not: whoever goes on after a fault fills another one.
             self.chunk.clear();
+            written?;
         }
         let taken = bytes.len().min(CHUNK_BYTES - self.chunk.len());
         self.chunk.extend_from_slice(&bytes[..taken]);
@@ -183,6 +185,18 @@ mod tests {
             opened.extend_from_slice(key.open_in_place(nonce, Aad::empty(), &mut chunk).unwrap());
         }
         assert!(opened == plain);
+    }
+
+    #[test]
+    fn who_writes_on_after_a_fault_is_told_of_the_next() {
+        let mut full = [0; SEALED_BYTES + 10];
+        let mut sealer = Sealer::new(&mut full[..], &KEY);
+        let plain = plain(CHUNK_BYTES);
+        sealer.write_all(&plain).unwrap();
+        sealer.write_all(&plain).unwrap();
+        let written: Vec<io::Result<()>> = (0..4).map(|_| sealer.write_all(&plain)).collect();
+        assert!(written.iter().filter(|written| written.is_err()).count() >= 2, "{written:?}");
+        assert!(sealer.finish().is_err());
     }
 
     #[test]

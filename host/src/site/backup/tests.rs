@@ -126,6 +126,8 @@ fn one_that_is_damaged_anywhere_is_refused_and_nothing_is_put_anywhere() {
         (b"".to_vec(), "does not begin as one"),
         (b"SQLite format 3\0".to_vec(), "does not begin as one"),
         (b"tallyho backup 2\nmore".to_vec(), "newer program's"),
+        (b"tallyho backup 1".to_vec(), "does not begin as one"),
+        (b"tallyho backup 1\r\nmore".to_vec(), "does not begin as one"),
         (b"tallyho backup 1\n{}\n".to_vec(), "missing field"),
         (FIRST_LINE.as_bytes().iter().copied().chain(std::iter::repeat_n(b'x', 100_000)).collect(), "expected"),
     ] {
@@ -154,14 +156,53 @@ fn what_is_there_is_neither_overwritten_nor_mixed_with_a_backup() {
     assert!(matches!(restore(&there, &file), Err(BackupError::Occupied(_))));
     assert_eq!(names(&there), ["site.db-wal"]);
 
-    // A home with another agent's key.
+    // A home with another agent's key, whose configuration is lost too.
     let there = site.folder.path().join("other");
     let home = Home::create(&there).unwrap();
     let (other, _) = KeyFolder::of(&home).agent_or_new().unwrap();
+    fs::remove_file(home.config()).unwrap();
     let error = restore(&there, &file).unwrap_err();
+    assert_eq!(names(&there), ["keys", "plugins"]);
     assert!(error.to_string().contains("already holds another key"), "{error}");
     assert_eq!(KeyFolder::of(&home).agent().unwrap().id(), other.id());
     assert!(!home.store().exists() && KeyFolder::of(&home).users().unwrap().is_empty());
+
+    // One with a user of whom the backup knows nothing, and no agent.
+    let there = site.folder.path().join("bob");
+    KeyFolder::of(&Home::create(&there).unwrap()).user_or_new("bob", KeyKind::Ed25519).unwrap();
+    let error = restore(&there, &file).unwrap_err();
+    assert!(error.to_string().contains("bob"), "{error}");
+    assert_eq!(names(&there.join("keys")).len(), 1);
+}
+
+#[test]
+fn what_somebody_keeps_where_backups_are_made_is_left_alone() {
+    let site = site();
+    let (work, outside) = (site.home.root().join(".backup"), site.folder.path().join("disk"));
+    let file = site.folder.path().join("b");
+    let error = make(&site.home, &work.join("today")).unwrap_err();
+    assert!(matches!(error, BackupError::Place(_)), "{error}");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("site.db"), "another's").unwrap();
+    std::os::unix::fs::symlink(&outside, &work).unwrap();
+    let error = make(&site.home, &file).unwrap_err();
+    assert!(error.to_string().contains(".backup is not a folder"), "{error}");
+    let error = make(&site.home, &outside.join("b")).unwrap_err();
+    assert!(matches!(error, BackupError::Place(_)), "{error}");
+    assert_eq!(names(&outside), ["site.db"]);
+    fs::remove_file(&work).unwrap();
+    make_folder(&work).unwrap();
+    fs::write(work.join("notes"), "x").unwrap();
+    fs::write(work.join(".tallyho-backup-killed"), "x").unwrap();
+    make(&site.home, &file).unwrap();
+    assert_eq!(names(&work), ["notes"]);
+    fs::write(work.join("site.db"), "x").unwrap();
+    sweep(&site.home);
+    assert_eq!(names(&work), ["notes"]);
+    let away = work.join("b");
+    fs::rename(&file, &away).unwrap();
+    let there = site.folder.path().join("there");
+    restore(&there, &away).unwrap();
 }
 
 #[test]
@@ -171,12 +212,23 @@ fn a_configuration_that_is_there_stays_and_the_other_is_put_beside_it() {
     make(&site.home, &file).unwrap();
     let home = Home::create(&there).unwrap();
     let ours = fs::read(home.config()).unwrap();
-    // An earlier try has left one.
+    fs::write(home.config(), [ours.as_slice(), b"log = \"error\"\n"].concat()).unwrap();
+    let ours = fs::read(home.config()).unwrap();
+    // Somebody has begun to edit one of an earlier try.
     fs::write(there.join("tallyho.toml.restored"), "x").unwrap();
     let restored = restore(&there, &file).unwrap();
-    assert_eq!(restored.config, there.join("tallyho.toml.restored"));
+    assert_eq!(restored.config, there.join("tallyho.toml.restored-2"));
     assert_eq!(fs::read(home.config()).unwrap(), ours);
-    assert_eq!(fs::read_to_string(restored.config).unwrap(), "log = \"warn\"\n");
+    assert_eq!(fs::read_to_string(there.join("tallyho.toml.restored")).unwrap(), "x");
+    assert_eq!(fs::read_to_string(&restored.config).unwrap(), "log = \"warn\"\n");
+    // The same again needs no other name.
+    fs::remove_file(home.store()).unwrap();
+    assert_eq!(restore(&there, &file).unwrap().config, restored.config);
+    // One that nobody has edited gives way.
+    let fresh = site.folder.path().join("fresh");
+    let home = Home::create(&fresh).unwrap();
+    assert_eq!(restore(&fresh, &file).unwrap().config, home.config());
+    assert_eq!(fs::read_to_string(home.config()).unwrap(), "log = \"warn\"\n");
 }
 
 #[test]
@@ -185,12 +237,16 @@ fn what_a_restore_that_was_killed_has_left_is_no_obstacle_to_the_next() {
     let (file, there) = (site.folder.path().join("b"), site.folder.path().join("there"));
     make(&site.home, &file).unwrap();
     // Killed while the archive was read, and just before the store was put in its place.
-    fs::create_dir_all(there.join(".restore")).unwrap();
+    make_folder(&there).unwrap();
+    make_folder(&there.join(".restore")).unwrap();
     fs::write(there.join(".restore/site.db"), "half").unwrap();
     fs::write(there.join("tallyho.toml"), "log = \"warn\"\n").unwrap();
     let home = Home::create(&there).unwrap();
-    keys_export::take(&KeyFolder::of(&home), keys_export::set(&KeyFolder::of(&site.home)).unwrap().as_bytes()).unwrap();
+    let keys = keys_export::set(&KeyFolder::of(&site.home)).unwrap();
+    KeySet::read(keys.as_bytes()).unwrap().put(&KeyFolder::of(&home)).unwrap();
+    assert!(is_cut_short(&home));
     restore(&there, &file).unwrap();
+    assert!(!is_cut_short(&home));
     assert_eq!(rows(&there), 500);
     assert!(!there.join(".restore").exists());
 }
@@ -212,7 +268,7 @@ fn a_place_that_cannot_be_written_and_a_store_that_is_damaged_leave_no_file_behi
     let site = site();
     let nowhere = site.folder.path().join("no/such/folder/b");
     let error = make(&site.home, &nowhere).unwrap_err().to_string();
-    assert!(error.contains("no/such/folder/b") && error.contains("write"), "{error}");
+    assert!(error.contains("no/such/folder/b") && error.contains("make"), "{error}");
 
     let Site { folder, home, store } = site;
     drop(store);
@@ -252,7 +308,10 @@ fn one_that_opens_and_has_something_else_inside_is_refused() {
     let label = br#"{"agent":"a","made":"2026-01-01T00:00:00.000Z","program":"9.9.9","later":true}"#.as_slice();
     let (keys, config): (&[u8], &[u8]) = (b"{}", b"");
     let told = with(&[(LABEL, label), (KEYS, keys), (CONFIG, config), (STORE, b"no store")]);
-    assert!(told.contains("damaged: its store"), "{told}");
+    assert!(told.contains("/b is damaged: its keys.json"), "{told}");
+    let set = keys_export::set(&KeyFolder::of(&site().home)).unwrap();
+    let told = with(&[(LABEL, label), (KEYS, set.as_bytes()), (CONFIG, config), (STORE, b"no store")]);
+    assert!(told.contains("/b is damaged: its store"), "{told}");
     let told = with(&[(LABEL, label), (KEYS, keys), (CONFIG, config)]);
     assert!(told.contains("no site.db"), "{told}");
     let told = with(&[(LABEL, label), ("evil", keys), (CONFIG, config), (STORE, b"")]);

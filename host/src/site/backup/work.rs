@@ -1,8 +1,12 @@
 //! The folder in a home where a backup is made or taken apart: reachable for its owner alone, used by one process at a
-//! time, and empty again afterwards, at the latest when it is used next.
+//! time, and gone again afterwards. What a process that was killed has left there is removed when it is used next, or when
+//! the site is opened.
 
 use super::BackupError;
-use crate::site::home::{make_folder, system};
+use super::archive::STORE;
+use crate::site::home::{Secret, check_private, make_folder, system};
+use crate::store::sqlite;
+use std::cell::Cell;
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +15,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(super) struct Work {
     path: PathBuf,
+    /// The folder itself is to stay, emptied: it says that something has not been done to its end.
+    stays: Cell<bool>,
     /// Locked as long as it is open.
     _folder: File,
 }
@@ -21,6 +27,8 @@ impl Work {
         let path = root.join(name);
         loop {
             make_folder(&path)?;
+            // A link, or a folder that others use: nothing is written or removed there.
+            check_private(&path, Secret::Folder)?;
             let folder = match File::open(&path) {
                 // Somebody is just done with it.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
@@ -37,10 +45,15 @@ impl Work {
                 (Ok(ours), Ok(there)) if same(&ours, &there) => {}
                 _ => continue,
             }
-            let work = Work { path, _folder: folder };
+            let work = Work { path, stays: Cell::new(false), _folder: folder };
             work.clear().map_err(system(&work.path, "empty"))?;
             return Ok(work);
         }
+    }
+
+    /// Whether the folder stays for now, also when this process ends.
+    pub(super) fn stays(&self, stays: bool) {
+        self.stays.set(stays);
     }
 
     /// Where a file of this name is in it.
@@ -48,9 +61,14 @@ impl Work {
         self.path.join(name)
     }
 
+    /// Removes copies of stores, whole or not, and nothing else.
     fn clear(&self) -> std::io::Result<()> {
         for entry in fs::read_dir(&self.path)? {
-            fs::remove_file(entry?.path())?;
+            let entry = entry?;
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with(STORE) || name.to_string_lossy().starts_with(sqlite::COPYING) {
+                fs::remove_file(entry.path())?;
+            }
         }
         Ok(())
     }
@@ -58,8 +76,8 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        // What cannot be removed now is removed when the folder is used next.
-        if self.clear().is_ok() {
+        // What cannot be removed now is removed when the folder is used next; what somebody has put there stays.
+        if self.clear().is_ok() && !self.stays.get() {
             let _ = fs::remove_dir(&self.path);
         }
     }

@@ -9,6 +9,9 @@ use rusqlite::{Connection, OpenFlags};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+/// Begins the name of a copy that is not whole yet.
+pub const COPYING: &str = ".tallyho-backup-";
+
 /// What a store's file holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
@@ -38,7 +41,7 @@ pub fn backup(store: &Path, to: &Path) -> Result<u64, StoreError> {
     let faults = Faults::new(to);
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = tempfile::Builder::new()
-        .prefix(".tallyho-backup-")
+        .prefix(COPYING)
         .tempfile_in(folder)
         .map_err(|error| faults.unwritable(&error.to_string()))?
         .into_temp_path();
