@@ -4,7 +4,7 @@
 
 use super::BackupError;
 use super::archive::STORE;
-use crate::site::home::{Secret, check_private, make_folder, system};
+use crate::site::home::{HomeError, Secret, check_private, make_folder, system};
 use crate::store::sqlite;
 use std::cell::Cell;
 use std::fs::{self, File, TryLockError};
@@ -27,11 +27,15 @@ impl Work {
         let path = root.join(name);
         loop {
             make_folder(&path)?;
+            let is_gone = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
             // A link, or a folder that others use: nothing is written or removed there.
-            check_private(&path, Secret::Folder)?;
-            let folder = match File::open(&path) {
+            match check_private(&path, Secret::Folder) {
                 // Somebody is just done with it.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(HomeError::System { why, .. }) if is_gone(&why) => continue,
+                other => other?,
+            }
+            let folder = match File::open(&path) {
+                Err(error) if is_gone(&error) => continue,
                 other => other.map_err(system(&path, "open"))?,
             };
             match folder.try_lock() {

@@ -18,7 +18,7 @@ const ANSWER: usize = 367;
 const CHIT: usize = 753;
 const LINK: usize = 598;
 
-/// Pages of 4 KiB that the three commits of two sites write.
+/// Pages of 4 KiB that the three commits of two sites write as a rule; where a table grows by a page, more.
 const PAGES: [u64; 3] = [6, 9, 4];
 const PAGE: usize = 4_096;
 
