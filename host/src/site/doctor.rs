@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 use tallyho_plugin::record::Timestamp;
 
+use super::backup;
 use super::config::Config;
 use super::endpoint::Endpoint;
 use super::home::{Home, HomeError};
@@ -53,6 +54,12 @@ pub fn examine(root: &Path, now: SystemTime, store: &dyn Fn(&Path) -> Result<Str
         Ok(home) => home,
         Err(error) => return vec![failed("home", &error)],
     };
+    if backup::is_cut_short(&home) {
+        // What else is missing is missing for that reason.
+        let detail = format!("a backup was being put back into {} and has not got to its store", root.display());
+        let fix = format!("make it again: `tallyho restore FILE --home {}`", root.display());
+        return vec![bad("home", detail, &fix)];
+    }
     checks.push(good("home", format!("{}", root.display())));
     checks.push(keys(&home));
     checks.push(socket(&home));

@@ -65,6 +65,18 @@ fn a_missing_agent_key_is_found() {
 }
 
 #[test]
+fn a_restore_that_was_cut_short_is_told_rather_than_what_is_missing_for_it() {
+    let (_place, home) = healthy();
+    fs::create_dir(home.root().join(".restore")).unwrap();
+    assert!(run(&home).iter().all(|check| check.ok), "with its store it is no matter");
+    fs::remove_file(home.store()).unwrap();
+    fs::remove_file(home.keys().join("agent.json")).unwrap();
+    let checks = run(&home);
+    assert_eq!(checks.len(), 1, "{checks:?}");
+    assert!(failure(&checks).fix.as_ref().unwrap().contains("tallyho restore FILE"), "{checks:?}");
+}
+
+#[test]
 fn mistakes_in_the_configuration_are_told_with_their_lines() {
     let (_place, home) = healthy();
     fs::write(home.config(), "lissen = 3\nlog = 'x'\n").unwrap();
