@@ -6,7 +6,7 @@
 //! The places: `starting` (several steps), `file-unnamed` (a new file is whole, but without its name),
 //! `user-key` and `user-added` (on either side of a new user's account), `before-commit`, `after-commit`,
 //! `swap-staged`, `swap-started` and `swap-durable` (of a plugin's swap), `after-release` (what a commit lets out is handed on), `before-opening`, `opening-written` and `answered`
-//! (of a call), `backup-unnamed` (a backup is whole, but without its name), `restore-without-store` (all of one is put
+//! (of a call), `restore-without-store` (all of one is put
 //! back but the store), `before-answer` (a ticket is consumed), `channel-opening`, `frame-written` (not reported
 //! yet), `frame-received` (not handed in yet).
 

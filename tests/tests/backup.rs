@@ -157,7 +157,7 @@ fn killed_anywhere_a_backup_is_whole_or_not_there_and_a_restore_is_made_again() 
         assert!(code.is_none() || code == Some(0), "{place}: {code:?}");
         code.is_none()
     };
-    assert!(killed(alice.home(), &["backup", file], "backup-unnamed:1"));
+    assert!(killed(alice.home(), &["backup", file], "file-unnamed:1"));
     assert!(!path.exists());
     done(&sealed(alice.home(), &["backup", file], None));
     assert!(!alice.home().join(".backup").exists());

@@ -93,11 +93,10 @@ fn attempt(args: &[OsString], line: &Line, console: &mut Console<'_>, backend: &
         Some(("demo", options)) => task.demo(console, options),
         Some(("doctor", _)) => task.verdict(console, &["doctor"], &backend.doctor(&task.home()?)?),
         Some(("plugin", below)) if is_local(below) => task.plugin(console, below),
-        Some(("keys", below)) => match below.subcommand() {
-            Some(("export", arguments)) => task.sealed(console, &["keys", "export"], arguments),
-            Some((_, arguments)) => task.sealed(console, &["keys", "import"], arguments),
-            None => task.declared(console, &matches, &reached),
-        },
+        Some(("keys", below)) => {
+            let (word, arguments) = below.subcommand().unwrap_or(("", below));
+            task.sealed(console, &["keys", word], arguments)
+        }
         Some(("backup", arguments)) => task.sealed(console, &["backup"], arguments),
         Some(("restore", arguments)) => task.sealed(console, &["restore"], arguments),
         Some(("call", arguments)) => task.call(console, arguments),

@@ -301,20 +301,31 @@ pub(super) fn check_private(path: &Path, secret: Secret) -> Result<(), HomeError
 /// temporary file beside it, made durable, then given its name, and the folder made durable. What has
 /// that name already is left, and an error.
 pub(crate) fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), HomeError> {
+    write_new_by(path, ".new-", mode, |file| file.write_all(content))
+}
+
+/// The same of a file that `write` writes, under a name that begins with `prefix` until then. What `write` returns.
+pub(super) fn write_new_by<T>(
+    path: &Path,
+    prefix: &str,
+    mode: u32,
+    write: impl FnOnce(&mut File) -> io::Result<T>,
+) -> Result<T, HomeError> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
     let mut temporary = tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(prefix)
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
         .tempfile_in(folder)
         .map_err(system(path, "create"))?;
-    temporary.write_all(content).map_err(system(path, "write"))?;
+    let written = write(temporary.as_file_mut()).map_err(system(path, "write"))?;
     temporary.as_file().sync_all().map_err(system(path, "write"))?;
     crash_point("file-unnamed");
     temporary.persist_noclobber(path).map_err(|error| system(path, "create")(error.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(system(path, "write"))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(system(path, "write"))?;
+    Ok(written)
 }
 
 /// An error naming the path and what was tried.

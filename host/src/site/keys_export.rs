@@ -1,7 +1,7 @@
 //! Keys in one file under a passphrase, to carry to another machine or into a safe.
 //!
-//! The file is an *Encrypted JWK Set* as RFC 7517 section 7 defines it: a [JWE](super::jwe). Inside, `kid` tells whose key it is: `agent`, or
-//! `user:` and the user's name.
+//! The file is an *Encrypted JWK Set* as RFC 7517 section 7 defines it: a [JWE](super::jwe). Inside, `kid` tells whose
+//! key it is: `agent`, or `user:` and the user's name.
 
 use serde::Deserialize;
 use std::fs::File;
@@ -78,6 +78,7 @@ pub fn import(folder: &KeyFolder, text: &str, passphrase: &str) -> Result<Import
 /// All keys of a site.
 pub(super) struct KeySet {
     agent: AgentKey,
+    /// In order of name.
     users: Vec<(String, UserKey)>,
 }
 
@@ -100,7 +101,8 @@ impl KeySet {
         };
         for cuid in folder.users()? {
             let present = folder.user(&cuid)?;
-            let ours = self.users.iter().find(|(name, _)| *name == cuid).map(|(_, key)| key.public());
+            let ours = self.users.binary_search_by(|(name, _)| name.cmp(&cuid)).ok();
+            let ours = ours.map(|at| self.users[at].1.public());
             // Beside the agent's key there may be users of later on.
             let fits = ours.map_or(is_there, |ours| present.is_none_or(|present| present.public() == ours));
             if !fits {

@@ -24,7 +24,7 @@ mod tables;
 mod tests;
 mod transaction;
 
-pub use copy::{COPYING, Inspection, backup, inspect, restore};
+pub use copy::{COPYING, Inspection, backup, inspect, put_back, vacant};
 pub use schema::{APPLICATION_ID, Step, VERSION};
 
 use super::{Store, StoreError, Transaction, limits};

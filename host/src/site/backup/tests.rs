@@ -1,9 +1,18 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use super::archive::{CONFIG, KEYS, LABEL, Packer, STORE};
+use super::restoring::told_of;
+use super::sealed::{KEY_BYTES, Sealer};
 use super::*;
+use crate::site::home::make_folder;
+use crate::site::jwe;
+use crate::site::keys::KeyFolder;
+use crate::site::keys_export::{self, KeySet};
 use crate::site::limits::EXPORT_ROUNDS_MIN;
 use crate::store::{SqliteStore, Store};
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::PermissionsExt;
+use tallyho_plugin::record::Timestamp;
 use tallyho_plugin::record::keys::KeyKind;
 
 const PASSPHRASE: &str = "correct horse battery staple";
@@ -268,7 +277,7 @@ fn a_place_that_cannot_be_written_and_a_store_that_is_damaged_leave_no_file_behi
     let site = site();
     let nowhere = site.folder.path().join("no/such/folder/b");
     let error = make(&site.home, &nowhere).unwrap_err().to_string();
-    assert!(error.contains("no/such/folder/b") && error.contains("make"), "{error}");
+    assert!(error.contains("no/such/folder/b") && error.contains("cannot create"), "{error}");
 
     let Site { folder, home, store } = site;
     drop(store);

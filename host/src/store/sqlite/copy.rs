@@ -30,12 +30,7 @@ pub struct Inspection {
 /// # Errors
 /// `Missing`, `Newer` or `Damaged` for the store; `Exists` or `Unwritable` for the copy.
 pub fn backup(store: &Path, to: &Path) -> Result<u64, StoreError> {
-    // A log left beside a replaced file would be played into the copy.
-    for taken in [to.to_owned(), beside(to, "-wal"), beside(to, "-journal")] {
-        if taken.symlink_metadata().is_ok() {
-            return Err(StoreError::Exists { path: taken.display().to_string() });
-        }
-    }
+    vacant(to)?;
     let source = open_existing(store)?;
     identify(&source, store)?;
     let faults = Faults::new(to);
@@ -58,7 +53,7 @@ pub fn backup(store: &Path, to: &Path) -> Result<u64, StoreError> {
 }
 
 /// Whether a file is a whole store that this program can open, read without changing what it holds
-/// (a log left by a crash may be written back): for `doctor`, and before [`restore`].
+/// (a log left by a crash may be written back): before it becomes a site's.
 ///
 /// # Errors
 /// `Missing`, `Newer`; `Damaged` also where the file is another program's.
@@ -79,13 +74,32 @@ pub fn inspect(path: &Path) -> Result<Inspection, StoreError> {
     }
 }
 
-/// Puts a backup in the place of a store that is not there. An older one is migrated when opened.
+/// Puts a whole store that nobody uses in the place of one that is not there. An older one is migrated when opened.
 ///
 /// # Errors
-/// As [`inspect`] for `from`; `Exists` or `Unwritable` for `to`.
-pub fn restore(from: &Path, to: &Path) -> Result<u64, StoreError> {
-    inspect(from)?;
-    backup(from, to)
+/// `Exists` or `Unwritable`; both are as they were then.
+pub fn put_back(from: &Path, to: &Path) -> Result<(), StoreError> {
+    vacant(to)?;
+    let moved = tempfile::TempPath::try_from_path(from).and_then(|from| {
+        from.persist_noclobber(to).map_err(|error| {
+            // Not to be removed with what is dropped here.
+            let _ = error.path.keep();
+            error.error
+        })
+    });
+    moved.and_then(|()| sync_folder(to)).map_err(|error| Faults::new(to).unwritable(&error.to_string()))
+}
+
+/// Refuses a place where a store is, or a log that SQLite would play into one.
+///
+/// # Errors
+/// `Exists`.
+pub fn vacant(to: &Path) -> Result<(), StoreError> {
+    let taken = [to.to_owned(), beside(to, "-wal"), beside(to, "-journal")];
+    match taken.into_iter().find(|path| path.symlink_metadata().is_ok()) {
+        Some(path) => Err(StoreError::Exists { path: path.display().to_string() }),
+        None => Ok(()),
+    }
 }
 
 /// What SQLite finds wrong with a file's pages and indexes.

@@ -43,7 +43,8 @@ fn a_restored_backup_is_the_store_again() {
     let copy = folder.path().join("backup.sqlite");
     SqliteStore::open(&path).unwrap().backup_to(&copy).unwrap();
     std::fs::remove_file(&path).unwrap();
-    restore(&copy, &path).unwrap();
+    inspect(&copy).unwrap();
+    put_back(&copy, &path).unwrap();
     let mut store = SqliteStore::open_existing(&path).unwrap();
     assert_eq!(rows(&mut store, "t").len(), 50);
     commit(&mut store, |transaction| transaction.put("t", b"k", b"v").unwrap());
@@ -58,7 +59,7 @@ fn no_file_is_overwritten_and_no_old_log_gets_into_a_copy() {
         let taken = folder.path().join(taken);
         std::fs::write(&taken, "precious").unwrap();
         assert_eq!(backup(&path, &copy).unwrap_err(), StoreError::Exists { path: taken.display().to_string() });
-        assert_eq!(restore(&path, &copy).unwrap_err(), StoreError::Exists { path: taken.display().to_string() });
+        assert_eq!(put_back(&path, &copy).unwrap_err(), StoreError::Exists { path: taken.display().to_string() });
         assert_eq!(std::fs::read(&taken).unwrap(), b"precious");
         std::fs::remove_file(&taken).unwrap();
     }

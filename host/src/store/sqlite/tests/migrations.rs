@@ -92,7 +92,7 @@ fn a_newer_store_is_refused_and_not_touched() {
     let newer = StoreError::Newer { path: path.display().to_string(), found: 4, known: 2 };
     assert_eq!(SqliteStore::open(&path).unwrap_err(), newer);
     assert_eq!(inspect(&path).unwrap_err(), newer);
-    assert_eq!(restore(&path, &folder.path().join("copy")).unwrap_err(), newer);
+    assert_eq!(backup(&path, &folder.path().join("copy")).unwrap_err(), newer);
     assert!(newer.to_string().contains("run the newer program"), "{newer}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
